@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.features import made_by
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
-from graphstorm_like.graph.schema import FeatureSchema
+from graphstorm_like.graph.moments import Moments, magnitude_moments, rare_moments
 from graphstorm_like.graph.store import Graph, NodeType, RowType
 from graphstorm_like.inputs.choose import chosen_inputs
 from graphstorm_like.inputs.edge_facts import edge_facts
@@ -22,7 +19,7 @@ from graphstorm_like.inputs.source import TextVectors
 from graphstorm_like.modality import IMAGE, TEXT, input_name
 from graphstorm_like.models.edge_inputs import EdgeInputSpec
 from graphstorm_like.models.image_encoders import ImageInputSpec
-from graphstorm_like.models.inputs import EMBEDDING, FloatArray, NodeInputSpec
+from graphstorm_like.models.inputs import EMBEDDING, NodeInputSpec
 from graphstorm_like.sampling.steps import FeatureSource, node_feature
 
 Sources = dict[RowType, dict[str, FeatureSource]]
@@ -48,7 +45,7 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
         chosen = chosen_inputs(config, graph.manifest, node_type)
         inputs: dict[str, FeatureSource] = {n: node_feature(graph, node_type, n) for n in chosen.features}
         widths = {n: node.features[n].width for n in chosen.features}
-        moments = {n: found for n in chosen.features if (found := _magnitude(node.features[n])) is not None}
+        moments = {n: found for n in chosen.features if (found := magnitude_moments(node.features[n])) is not None}
         for name in chosen.texts:
             cached, full_name = vectors[node_type][name], input_name(TEXT, name)
             inputs[full_name], widths[full_name], moments[full_name] = cached, cached.width, cached.moments()
@@ -91,14 +88,6 @@ def graph_inputs(config: ModelConfig, graph: Graph, vectors: TextVectors, seed: 
     return GraphInputs({**sources, **of_edges}, specs, edge_specs)
 
 
-def _magnitude(feature: FeatureSchema) -> tuple[FloatArray, FloatArray] | None:
-    """(zeros, root mean square of what is not 0) [F] of a feature that the model divides by it, else None. Undivided,
-    rows of length 1 with k entries learn sqrt(k) times as slowly as k standardised numbers: beside text vectors that
-    took three times the epochs (docs/benchmarks/speed.md)."""
-    magnitude = made_by(feature.fitted).magnitude(feature.fitted)
-    return None if magnitude is None else (np.zeros(feature.width), np.full(feature.width, magnitude))
-
-
 def _add_hops(
     graph: Graph,
     sources: Sources,
@@ -109,12 +98,17 @@ def _add_hops(
 ) -> None:
     """Averages of neighbours' features and text vectors, as further inputs of every type, or of some types."""
     of_nodes = {node_type: sources[node_type] for node_type in specs}
+    known: dict[Origin, Moments] = {}
+    for node_type, name in widths:
+        feature = graph.manifest.node(node_type).features.get(name)
+        if feature is not None and (found := rare_moments(feature)) is not None:
+            known[node_type, name] = found
     for node_type, made in hop_inputs(graph, of_nodes, widths, reach, only).items():
         spec = specs[node_type]
         sources[node_type] |= {name: each.table for name, each in made.items()}
         specs[node_type] = replace(
             spec,
             widths={**spec.widths, **{name: each.table.shape[1] for name, each in made.items()}},
-            moments={**spec.moments, **{name: each.moments() for name, each in made.items()}},
+            moments={**spec.moments, **{name: each.moments(known) for name, each in made.items()}},
             parts={name: len(each.parts) for name, each in made.items()},
         )

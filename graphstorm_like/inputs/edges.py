@@ -9,6 +9,7 @@ import torch
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.model import ModelConfig
 from graphstorm_like.config.tasks import TaskConfig
+from graphstorm_like.graph.moments import Moments, magnitude_moments, magnitude_of
 from graphstorm_like.graph.store import Graph, RowType
 from graphstorm_like.inputs.choose import chosen_edge_inputs, scored_inputs
 from graphstorm_like.inputs.source import Sized, TextSource
@@ -27,13 +28,14 @@ def give_scored_inputs(
     for edge_type, (features, names) in scored_inputs(config, graph.manifest).items():
         schemas = graph.manifest.edge(edge_type).features
         widths = {name: schemas[name].width for name in features}
+        magnitudes = {name: found for name in features if (found := magnitude_of(schemas[name])) is not None}
         sources: dict[str, FeatureSource] = {name: GraphFeature(graph, edge_type, name) for name in features}
         for name in names:
             full_name = input_name(TEXT, name)
             sources[full_name] = texts[edge_type][name]
             widths[full_name] = texts[edge_type][name].width
         torch.manual_seed(torch_seed(seed, "model", 4))
-        task.read_edges(widths, sources)
+        task.read_edges(widths, sources, magnitudes)
 
 
 def edge_sources(
@@ -49,5 +51,9 @@ def edge_sources(
         widths |= {name: source.width for name, source in cached.items()}
         sources[edge_type] = {name: GraphFeature(graph, edge_type, name) for name in features}
         sources[edge_type].update(cached)
-        specs[edge_type] = EdgeInputSpec(widths, {name: source.moments() for name, source in cached.items()})
+        moments: dict[str, Moments] = {name: source.moments() for name, source in cached.items()}
+        for name in features:
+            if (found := magnitude_moments(schema.features[name])) is not None:
+                moments[name] = found
+        specs[edge_type] = EdgeInputSpec(widths, moments)
     return sources, specs

@@ -20,8 +20,11 @@ from torch.nn.functional import embedding_bag
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.train import FanoutByType
+from graphstorm_like.errors import DataError
 from graphstorm_like.files import SCRATCH
+from graphstorm_like.graph.moments import Moments, sampled_moments
 from graphstorm_like.graph.store import Block, Graph, IntArray, NodeIds, NodeType
+from graphstorm_like.modality import split_input_name
 from graphstorm_like.pending import Pending
 from graphstorm_like.ranks.tables import RowTable
 from graphstorm_like.ranks.torch_group import cluster, group
@@ -33,8 +36,11 @@ Origin = tuple[NodeType, str]
 """The input that averages are of: its node type and its name."""
 Rows = npt.NDArray[np.float32]
 ALL = FanoutByType(default=-1)
-MOST_NODES, MOST_EDGES = 4096, 200_000
-"""Targets and edges at once, at most: at 384 numbers an input 0.3 GB."""
+MOST_NODES, MOST_EDGES, MOST_NUMBERS = 4096, 200_000, 2**26
+"""Targets, edges, and numbers of either at once, at most: 0.3 GB of numbers."""
+MOST_BYTES = 100 * 10**9
+"""Of all averages on a host. They are read at random, row by row: far beyond the memory each row is a read of the disk.
+16,384 words of the 68,824 Debian packages are 176 GB over two hops."""
 SAMPLE = 8192
 """Rows that means and deviations are of, at most."""
 
@@ -45,20 +51,25 @@ class HopInput:
 
     table: RowTable
     parts: list[EdgeType]
+    origin: Origin
 
     @property
     def width(self) -> int:
         """Numbers of each part."""
         return self.table.shape[1] // len(self.parts)
 
-    def moments(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """(mean, standard deviation) of its numbers, over evenly spaced rows."""
+    def moments(self, known: Mapping[Origin, Moments]) -> Moments:
+        """(mean, deviation) of its numbers: those known of its origin, as the model reads that itself, else of evenly
+        spaced rows."""
         count, width = self.table.shape
+        if self.origin in known:
+            mean, deviation = known[self.origin]
+            return np.tile(mean, len(self.parts)), np.tile(deviation, len(self.parts))
         if not count:  # of a graph that is only scored: what the model learnt comes with its weights
             return np.zeros(width), np.ones(width)
-        chosen = np.unique(np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64))
-        rows = self.table.rows(chosen).astype(np.float64)
-        return rows.mean(axis=0), rows.std(axis=0)
+        most = max(1, min(count, SAMPLE, 2 * MOST_NUMBERS // width))
+        chosen = np.unique(np.linspace(0, count - 1, most).astype(np.int64))
+        return sampled_moments(self.table.rows(chosen))
 
 
 HopInputs = dict[NodeType, dict[str, HopInput]]
@@ -73,8 +84,9 @@ def hop_inputs(
     only: Collection[NodeType] | None = None,
 ) -> HopInputs:
     """Inputs of each node type, or of those in `only`, by name, 'hop<k>:<type>:<input>'. sources: those to average;
-    widths: of each."""
+    widths: of each. DataError when they would take more than MOST_BYTES."""
     types = list(graph.manifest.nodes if only is None else only)
+    _check_size(graph, widths, reach, types)
     made: HopInputs = {node_type: {} for node_type in types}
     before: Before = {}
     for node_type in graph.manifest.nodes:
@@ -94,21 +106,67 @@ def hop_inputs(
 
 def _one_hop(graph: Graph, node_type: NodeType, before: Before, widths: Mapping[Origin, int]) -> dict[Origin, HopInput]:
     """The averages that reach the nodes of a type."""
-    into = [edge.edge_type for edge in graph.manifest.edges if edge.edge_type[2] == node_type]
     found: dict[Origin, HopInput] = {}
-    for origin in dict.fromkeys(origin for edge_type in into for origin in before[edge_type[0]]):
-        parts = [edge_type for edge_type in into if origin in before[edge_type[0]]]
-        found[origin] = HopInput(_table(graph, node_type, len(parts) * widths[origin]), parts)
+    for origin, parts in _parts(graph, node_type, before).items():
+        found[origin] = HopInput(_table(graph, node_type, len(parts) * widths[origin]), parts, origin)
     if not found:
         return {}
     any_table = next(iter(found.values())).table
-    for ids in _chunks(graph, into, any_table.start, any_table.stop):
+    into = _into(graph, node_type)
+    most_nodes = max(1, min(MOST_NODES, MOST_NUMBERS // max(each.table.shape[1] for each in found.values())))
+    most_edges = max(1, min(MOST_EDGES, MOST_NUMBERS // max(each.width for each in found.values())))
+    for ids in _chunks(graph, into, any_table.start, any_table.stop, most_nodes, most_edges):
         sampled = graph.sample({node_type: ids}, [ALL], stream(0, "inference"))
         for origin, hop_input in found.items():
             of_origin = {edge_type: before[edge_type[0]][origin] for edge_type in hop_input.parts}
             means = _means(torch_subgraph(sampled)[0][0], sampled.input_ids, of_origin, hop_input.width, len(ids))
             hop_input.table.put(int(ids[0]), means)
     return found
+
+
+def _into(graph: Graph, node_type: NodeType) -> list[EdgeType]:
+    return [edge.edge_type for edge in graph.manifest.edges if edge.edge_type[2] == node_type]
+
+
+def _parts(
+    graph: Graph, node_type: NodeType, before: Mapping[NodeType, Collection[Origin]]
+) -> dict[Origin, list[EdgeType]]:
+    """By which relations each input reaches the nodes of a type."""
+    parts: dict[Origin, list[EdgeType]] = {}
+    for edge_type in _into(graph, node_type):
+        for origin in before[edge_type[0]]:
+            parts.setdefault(origin, []).append(edge_type)
+    return parts
+
+
+def _check_size(graph: Graph, widths: Mapping[Origin, int], reach: int, types: Collection[NodeType]) -> None:
+    """DataError when the averages would be too large, before there are any."""
+    sizes = dict.fromkeys(widths, 0)
+    before: dict[NodeType, list[Origin]] = {}
+    for node_type in graph.manifest.nodes:
+        before[node_type] = [origin for origin in widths if origin[0] == node_type]
+    for _ in range(reach):
+        after: dict[NodeType, list[Origin]] = {}
+        for node_type in types:
+            parts = _parts(graph, node_type, before)
+            for origin, edge_types in parts.items():
+                sizes[origin] += 4 * graph.manifest.node(node_type).count * len(edge_types) * widths[origin]
+            after[node_type] = list(parts)
+        before = after
+    total = sum(sizes.values()) / group().hosts
+    if total <= MOST_BYTES:
+        return
+    (node_type, full_name), largest = max(sizes.items(), key=lambda item: item[1])
+    modality, name = split_input_name(full_name)
+    key, narrower = modality or "features", ""
+    if modality is None:
+        narrower = f", or make it narrower (max_words or max_categories of graph.nodes.{node_type}.features.{name})"
+    raise DataError(
+        f"{graph.folder}: averages of neighbours must take at most {MOST_BYTES / 1e9:,.4g} GB on a host (got "
+        f"{total / 1e9:,.4g} GB, of which {largest / group().hosts / 1e9:,.4g} GB are of {name} of {node_type}, "
+        f"{widths[node_type, full_name]:,} numbers for each node and relation). Leave it out of "
+        f"model.inputs.{node_type}.{key}{narrower}"
+    )
 
 
 def _means(
@@ -160,15 +218,17 @@ def _table(graph: Graph, node_type: NodeType, width: int) -> RowTable:
         file.unlink()
 
 
-def _chunks(graph: Graph, into: list[EdgeType], first: int, last: int) -> Iterator[IntArray]:
-    """Consecutive ids of first..last-1 with at most MOST_NODES nodes and (one node excepted) MOST_EDGES edges."""
+def _chunks(
+    graph: Graph, into: list[EdgeType], first: int, last: int, most_nodes: int, most_edges: int
+) -> Iterator[IntArray]:
+    """Consecutive ids of first..last-1 with at most most_nodes nodes and (one node excepted) most_edges edges."""
     edges = np.zeros(last - first + 1, dtype=np.int64)
     for edge_type in into:
         edges[1:] += graph.degrees(edge_type, first, last)
     np.cumsum(edges, out=edges)
     start, count = 0, last - first
     while start < count:
-        stop = int(np.searchsorted(edges, edges[start] + MOST_EDGES, side="right")) - 1
-        stop = min(max(stop, start + 1), start + MOST_NODES, count)
+        stop = int(np.searchsorted(edges, edges[start] + most_edges, side="right")) - 1
+        stop = min(max(stop, start + 1), start + most_nodes, count)
         yield np.arange(first + start, first + stop)
         start = stop

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from graphstorm_like.models.heads.edge import own_projections, own_sum
+from graphstorm_like.models.heads.edge import NO_MAGNITUDES, own_projections, own_sum
 
 
 class LinkInputs(nn.Module):
@@ -28,9 +28,9 @@ class LinkInputs(nn.Module):
         nn.init.zeros_(self.changes.weight)
         nn.init.zeros_(self.changes.bias)
 
-    def reads(self, widths: Mapping[str, int]) -> None:
-        """Widths of the edges' own inputs, by name."""
-        self.names, self.own = sorted(widths), own_projections(widths, self.hidden)
+    def reads(self, widths: Mapping[str, int], magnitudes: Mapping[str, float] = NO_MAGNITUDES) -> None:
+        """Widths of the edges' own inputs, by name, and what some of them are divided by."""
+        self.names, self.own = sorted(widths), own_projections(widths, self.hidden, magnitudes)
 
     def forward(self, source: Tensor, inputs: Mapping[str, Tensor]) -> Tensor:
         """Vectors [B, D] of the sources of B edges, rows [B, F] of the edges by name -> [B, D]."""

@@ -196,8 +196,11 @@ class Task(nn.Module, ABC):
     def evaluation(self, fanouts: Sequence[FanoutByType], seed: int) -> Evaluation:
         """How validation during training is done."""
 
-    def read_edges(self, widths: Mapping[str, int], sources: Mapping[str, FeatureSource]) -> None:
-        """Inputs of the scored edges, where the configuration names some: their widths, and where rows come from."""
+    def read_edges(
+        self, widths: Mapping[str, int], sources: Mapping[str, FeatureSource], magnitudes: Mapping[str, float]
+    ) -> None:
+        """Inputs of the scored edges, where the configuration names some: their widths, where rows come from, and
+        what some are divided by."""
         self.scored_sources = dict(sources)
 
     @property

@@ -4,8 +4,9 @@ x' = MLP([h_s, h_t, h_s * h_t])
 
 mse: loss_e = mean over columns of (x_e - x'_e)^2;   cosine: loss_e = (1 - cos(x_e, x'_e))^gamma
 
-x: the features of the type, standardised by the mean and deviation of up to 8,192 edges. The edges of a batch and their
-reverses send no messages in it, so that their features, if `model.edge_inputs` reads them, are not among the inputs.
+x: the features of the type, standardised as `feature_reconstruction` does, by up to 8,192 edges. The edges of a batch
+and their reverses send no messages in it, so that their features, if `model.edge_inputs` reads them, are not among the
+inputs.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from graphstorm_like.sampling.links import edge_starts, number_nodes
 from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice
 from graphstorm_like.sampling.steps import some_of
 from graphstorm_like.tasks.base import TASKS
-from graphstorm_like.tasks.feature_reconstruction import SAMPLE, distances
+from graphstorm_like.tasks.feature_reconstruction import distances, moments_to_find
 from graphstorm_like.tasks.self_supervised import UnscoredTask
 
 
@@ -110,11 +111,10 @@ class EdgeFeatureReconstruction(UnscoredTask):
             count = graph.manifest.edge(edge_type).count
             if not count:
                 raise DataError(f"{graph.folder}: {edge_name(edge_type)} must have edges to learn from (got none)")
-            sample = np.unique(np.linspace(0, count - 1, SAMPLE).astype(np.int64))
-            rows = edge_features(graph, edge_type, names, sample)
-            self.register_buffer(f"mean{number}", rows.mean(dim=0))
-            self.register_buffer(f"deviation{number}", rows.std(dim=0, unbiased=False).clamp(min=1e-6))
-            self.decoders.append(EdgeHead(hidden, rows.shape[1], config.head_layers))
+            mean, deviation = moments_to_find(graph, edge_type, names, count)
+            self.register_buffer(f"mean{number}", mean)
+            self.register_buffer(f"deviation{number}", deviation)
+            self.decoders.append(EdgeHead(hidden, len(mean), config.head_layers))
         self._total = int(edge_starts(graph.manifest, config.edge_types)[-1])
 
     def _names(self, edge_type: EdgeType) -> list[str]:

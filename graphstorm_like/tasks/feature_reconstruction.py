@@ -2,9 +2,10 @@
 
 cosine: loss_i = (1 - cos(x_i, W z_i))^gamma;   mse: loss_i = mean over columns of (x_i - W z_i)^2
 
-x: all features of the type, standardised by the mean and deviation of up to 8,192 nodes. Only masked nodes count; their
-inputs are the means of the batch's inputs, text vectors and learnable embeddings too, so that nothing of them is left;
-of sparse inputs they have no entries.
+x: all features of the type, standardised by the mean and deviation of up to 8,192 nodes, where rare columns have a
+tenth of a feature's mean deviation at least; sparse features and words as the model reads them. Only masked
+nodes count; their inputs are the means of the batch's inputs, text vectors and learnable embeddings too, so that
+nothing of them is left; of sparse inputs they have no entries.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.tasks.feature_reconstruction import FeatureReconstructionConfig
 from graphstorm_like.errors import DataError
+from graphstorm_like.graph.moments import rare_moments, sampled_moments
 from graphstorm_like.graph.sparse import SparseRows
-from graphstorm_like.graph.store import Graph, IntArray, NodeType
+from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.tasks.base import TASKS
 from graphstorm_like.tasks.self_supervised import SelfSupervised
@@ -44,10 +46,10 @@ class FeatureReconstruction(SelfSupervised):
             count = graph.manifest.node(node_type).count
             if not count:
                 raise DataError(f"{graph.folder}: node type {node_type} must have nodes to learn from (got none)")
-            rows = self._features(node_type, np.unique(np.linspace(0, max(count - 1, 0), SAMPLE).astype(np.int64)))
-            self.register_buffer(f"mean{number}", rows.mean(dim=0))
-            self.register_buffer(f"deviation{number}", rows.std(dim=0, unbiased=False).clamp(min=1e-6))
-            self.decoders.append(nn.Linear(hidden, rows.shape[1]))
+            mean, deviation = moments_to_find(graph, node_type, self.names[node_type], count)
+            self.register_buffer(f"mean{number}", mean)
+            self.register_buffer(f"deviation{number}", deviation)
+            self.decoders.append(nn.Linear(hidden, len(mean)))
 
     def _features(self, node_type: NodeType, ids: IntArray) -> Tensor:
         found = [self.graph.gather(node_type, name, ids).astype(np.float32) for name in self.names[node_type]]
@@ -94,6 +96,21 @@ class FeatureReconstruction(SelfSupervised):
     def loss_of_views(self, vectors: Sequence[dict[NodeType, Tensor]], batch: MiniBatch) -> tuple[Tensor, float]:
         """See Task."""
         return self.loss(vectors[0], batch)
+
+
+def moments_to_find(graph: Graph, row_type: RowType, names: Sequence[str], count: int) -> tuple[Tensor, Tensor]:
+    """(mean, deviation) [F] of the features of a type of `count` rows, feature after feature."""
+    of_type = graph.manifest.node(row_type) if isinstance(row_type, str) else graph.manifest.edge(row_type)
+    sample = np.unique(np.linspace(0, count - 1, SAMPLE).astype(np.int64))
+    means, deviations = [], []
+    for name in names:
+        found = rare_moments(of_type.features[name])
+        if found is None:
+            found = sampled_moments(graph.gather(row_type, name, sample))
+        means.append(found[0])
+        deviations.append(found[1])
+    mean, deviation = np.concatenate(means).astype(np.float32), np.concatenate(deviations).astype(np.float32)
+    return torch.from_numpy(mean), torch.from_numpy(deviation)
 
 
 def distances(found: Tensor, goal: Tensor, loss: Literal["cosine", "mse"], gamma: float) -> Tensor:

@@ -294,10 +294,12 @@ class EdgeLabelTask(LabelTask):
         own = config.inputs is not None
         self.head: EdgeHead = EdgeHead(hidden, self.target.width, config.head_layers, own, config.bases)
 
-    def read_edges(self, widths: Mapping[str, int], sources: Mapping[str, FeatureSource]) -> None:
+    def read_edges(
+        self, widths: Mapping[str, int], sources: Mapping[str, FeatureSource], magnitudes: Mapping[str, float]
+    ) -> None:
         """See Task."""
-        super().read_edges(widths, sources)
-        self.head.reads(widths)
+        super().read_edges(widths, sources, magnitudes)
+        self.head.reads(widths, magnitudes)
 
     @property
     def node_types(self) -> tuple[NodeType, ...]:

@@ -139,11 +139,13 @@ class LinkPrediction(LinkTask):
         )
         return self.with_seeder(seeder)
 
-    def read_edges(self, widths: Mapping[str, int], sources: Mapping[str, FeatureSource]) -> None:
+    def read_edges(
+        self, widths: Mapping[str, int], sources: Mapping[str, FeatureSource], magnitudes: Mapping[str, float]
+    ) -> None:
         """See Task."""
-        super().read_edges(widths, sources)
+        super().read_edges(widths, sources, magnitudes)
         assert self.own_inputs is not None, "the configuration names inputs"
-        self.own_inputs.reads(widths)
+        self.own_inputs.reads(widths, magnitudes)
 
     def _of_edges(self, sources: Tensor, edge_ids: IntArray) -> Tensor:
         """Vectors [n, D] of the sources of edges, changed by the edges' own inputs."""

@@ -233,11 +233,13 @@ class MultiTask(Task):
         """See Task."""
         return tuple(dict.fromkeys(node_type for task in self.tasks for node_type in task.node_types))
 
-    def read_edges(self, widths: Mapping[str, int], sources: Mapping[str, FeatureSource]) -> None:
+    def read_edges(
+        self, widths: Mapping[str, int], sources: Mapping[str, FeatureSource], magnitudes: Mapping[str, float]
+    ) -> None:
         """See Task. One of the tasks reads them."""
-        super().read_edges(widths, sources)
+        super().read_edges(widths, sources, magnitudes)
         assert self._reader is not None
-        self.tasks[self._reader].read_edges(widths, sources)
+        self.tasks[self._reader].read_edges(widths, sources, magnitudes)
 
     @property
     def named_rows(self) -> dict[str, list[str]]:

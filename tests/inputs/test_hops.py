@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+import gconstruct.features
+from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.gnns.hops import HopsConfig
-from graphstorm_like.errors import ConfigError
+from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.graph.moments import magnitude_of
 from graphstorm_like.inputs import hops as averages
 from graphstorm_like.inputs.hops import hop_inputs
 from graphstorm_like.launch.stages import read_scores, run_pipeline
@@ -63,6 +66,23 @@ def test_averages_are_products_of_matrices(
     np.testing.assert_allclose(second.table.own, np.stack(want)[:, :, 0].T, atol=1e-5)
 
 
+def test_averages_that_would_be_too_large_are_refused(
+    shop_config: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the size that all hops take; one byte more is enough for them."""
+    graph = LocalGraph(Path(str(shop_config().graph.path)))
+    price = GraphFeature(graph, "item", "price")
+    arguments: Any = (graph, {"item": {"price": price}}, {("item", "price"): 1}, 2)
+    size = sum(4 * of.table.own.size for made in hop_inputs(*arguments).values() for of in made.values())
+    monkeypatch.setattr(averages, "MOST_BYTES", size)
+    monkeypatch.setattr(averages, "MOST_NUMBERS", 2)  # a node at a time
+    assert hop_inputs(*arguments)
+    monkeypatch.setattr(averages, "MOST_BYTES", size - 1)
+    message = r"GB are of price of item, 1 numbers for each node and relation\). Leave it out of model.inputs.item.feat"
+    with pytest.raises(DataError, match=message):
+        hop_inputs(*arguments)
+
+
 def test_types_without_features_are_built_from_neighbours(shop_config: Callable[..., Pipeline], tmp_path: Path) -> None:
     """A user gets the mean price and colours of what they bought, and no learnable vector."""
     inputs = {"item": {"text": []}, "user": {"neighbors": True}}
@@ -75,6 +95,35 @@ def test_types_without_features_are_built_from_neighbours(shop_config: Callable[
     np.testing.assert_allclose(found.sources["user"]["hop1:item:colour"].rows(np.arange(60)), want, atol=1e-5)
     run_pipeline(pipeline, ["train", "evaluate"], reporter=Reporter(quiet=True))
     assert set(read_scores(pipeline)) == {"valid", "test"}
+
+
+def test_rare_terms_are_not_blown_up(
+    shop_config: Callable[..., Pipeline], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sample of rows lacks most words: averages of them are divided by what the words are divided by."""
+    monkeypatch.setattr(averages, "SAMPLE", 3)
+    nodes = shop_config().graph.model_dump(mode="json", include={"nodes"})["nodes"]
+    nodes["item"]["features"] = {
+        "terms": {"encode": "words", "column": "title"},
+        "words": {"encode": "multi_hot", "column": "title", "separator": " "},
+    }
+    changes: dict[str, Any] = {
+        "model": {"inputs": {"item": {"text": []}, "user": {"neighbors": True}}},
+        "graph": {"path": str(tmp_path / "graph"), "nodes": nodes},
+    }
+    monkeypatch.setattr(gconstruct.features, "SPARSE_WIDTH", 2)
+    pipeline = shop_config(**changes)
+    build_graph(pipeline.graph)
+    found = build_experiment(pipeline, Reporter(quiet=True))
+    schemas = found.graph.manifest.node("item").features
+    assert schemas["words"].sparse
+    state = found.model.state_dict()
+    scales = [state[name].flatten() for name in state if name.startswith("inputs.types.1.") and "scale" in name]
+    magnitude = magnitude_of(schemas["terms"])
+    assert magnitude is not None
+    assert len(scales) == 2
+    torch.testing.assert_close(scales[0], torch.full((schemas["terms"].width,), 1 / magnitude))
+    torch.testing.assert_close(scales[1], torch.ones(schemas["words"].width))
 
 
 @pytest.mark.known_answer("gnns/hops")

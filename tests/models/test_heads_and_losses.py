@@ -82,6 +82,17 @@ def test_bilinear_edge_head() -> None:
     assert beside(s, t, {"stars": torch.ones(2, 1)}).shape == (2, 3)
 
 
+def test_an_edge_s_words_are_divided_by_their_magnitude() -> None:
+    head, rows = EdgeHead(2, 3, own=True), {"stars": torch.ones(2, 1), "terms": torch.rand(2, 4)}
+    head.reads({"stars": 1, "terms": 4}, {"terms": 0.25})
+    assert [len(projection) for projection in head.own] == [1, 2]
+    plain = EdgeHead(2, 3, own=True)
+    plain.reads({"stars": 1, "terms": 4})
+    plain.load_state_dict({name.replace("own.1.1.", "own.1.0."): of for name, of in head.state_dict().items()}, False)
+    found = head(torch.ones(2, 2), torch.ones(2, 2), rows)
+    torch.testing.assert_close(found, plain(torch.ones(2, 2), torch.ones(2, 2), rows | {"terms": 4 * rows["terms"]}))
+
+
 @pytest.mark.known_answer("link_heads/distmult")
 def test_distmult_starts_as_dot_and_weighs_dimensions() -> None:
     s, t = torch.randn(3, 4), torch.randn(5, 4)

@@ -14,8 +14,11 @@ import torch
 
 from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
+from graphstorm_like.config.model import EdgeInputConfig
 from graphstorm_like.errors import ConfigError, DataError
+from graphstorm_like.graph.moments import magnitude_of
 from graphstorm_like.inference.rows import asked_pairs
+from graphstorm_like.inputs.edges import edge_sources
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.models.link_inputs import LinkInputs
 from graphstorm_like.pending import Pending
@@ -29,6 +32,7 @@ from graphstorm_like.training.experiment import Experiment, build_experiment
 QUIET = Reporter(quiet=True)
 INPUTS = {"features": ["weight"]}
 SIMILAR = ("item", "similar", "item")
+KIND = {"column": "kind", "encode": "one_hot"}
 
 
 def opened(config: Pipeline) -> tuple[Experiment, LinkPrediction]:
@@ -196,16 +200,16 @@ def test_predictions_are_of_edges(shop_config: Callable[..., Pipeline]) -> None:
         asked_pairs(experiment.graph, SIMILAR, task.scores_edges, no_edge, {}, "pairs")
 
 
-def hinted(folder: Path, inputs: object) -> Pipeline:
+def hinted(folder: Path, inputs: object, feature: dict[str, str] = KIND) -> Pipeline:
     """Each of 30 people asks for any of 12 things; the edge says which of 4 kinds it is to be."""
     rng = np.random.default_rng(0)
     pairs = sorted({(int(rng.integers(30)), int(rng.integers(12))) for _ in range(320)})
     pq.write_table(pa.table({"id": list(range(30))}), folder / "person.parquet")
     pq.write_table(pa.table({"id": list(range(12))}), folder / "thing.parquet")
-    columns = {"s": [s for s, _ in pairs], "t": [t for _, t in pairs], "kind": [f"k{t % 4}" for _, t in pairs]}
+    columns = {"s": [s for s, _ in pairs], "t": [t for _, t in pairs], "kind": [f"k{t % 4} asks" for _, t in pairs]}
     pq.write_table(pa.table(columns), folder / "asks.parquet")
     edge = {"source": "person", "relation": "asks", "target": "thing", "files": "asks.parquet"}
-    edge |= {"source_id": "s", "target_id": "t", "features": {"kind": {"column": "kind", "encode": "one_hot"}}}
+    edge |= {"source_id": "s", "target_id": "t", "features": {"kind": feature}}
     edge |= {"split": {"train": 0.6, "valid": 0.2, "test": 0.2}}
     task = {"type": "link_prediction", "edge_type": "person:asks:thing", "inputs": inputs, "head": {"type": "dot"}}
     task |= {"ranking": {"candidates": "all"}}
@@ -236,6 +240,22 @@ def test_what_edges_say_is_learnt(tmp_path: Path) -> None:
     assert scores[False] > scores[True] + 0.2
     found = pq.read_table(tmp_path / "runFalse" / "infer" / "predictions").num_rows
     assert found == pq.read_table(tmp_path / "asks.parquet").num_rows
+
+
+def test_words_of_edges_are_divided_by_their_magnitude(tmp_path: Path) -> None:
+    """By the head and in messages: as at nodes."""
+    feature = {"column": "kind", "encode": "words"}
+    config = hinted(tmp_path, {}, feature)
+    build_graph(config.graph)
+    experiment, task = opened(config)
+    asks = ("person", "asks", "thing")
+    expected = magnitude_of(experiment.graph.manifest.edge(asks).features["kind"])
+    assert expected == pytest.approx(3**-0.5)  # "k0 asks" has three terms
+    assert task.own_inputs is not None
+    assert task.own_inputs.state_dict()["own.0.0.magnitude"].item() == pytest.approx(expected)
+    reading = config.model.model_copy(update={"edge_inputs": {"person:asks:thing": EdgeInputConfig()}})
+    _, specs = edge_sources(reading, experiment.graph, {})
+    np.testing.assert_array_equal(specs[asks].moments["kind"], [[0.0] * 9, [expected] * 9])
 
 
 MINED = {"type": "mix", "parts": [{"share": 1, "negatives": {"type": "mined_model"}}]}

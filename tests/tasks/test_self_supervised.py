@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,14 @@ from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.tasks.edge_feature_reconstruction import EdgeFeatureReconstructionConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
+from graphstorm_like.graph.schema import FeatureSchema
 from graphstorm_like.graph.sparse import SparseRows
 from graphstorm_like.graph.store import Block, Relation
 from graphstorm_like.inputs.choose import unread_edge_types
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
-from graphstorm_like.tasks.feature_reconstruction import FeatureReconstruction, without_rows
+from graphstorm_like.tasks.feature_reconstruction import FeatureReconstruction, moments_to_find, without_rows
 from graphstorm_like.tasks.graph_bootstrap import GraphBootstrap, SlowWeights, missed
 from graphstorm_like.tasks.graph_contrast import contrast, without_columns, without_edges
 from graphstorm_like.training.experiment import Experiment, build_experiment
@@ -192,6 +194,23 @@ def test_the_distance_of_features(shop_config: Make) -> None:
     aim = torch.randn(3, 4, generator=draw, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda rows: cosine._distance(rows, aim), (leaf,))
     assert torch.allclose(1 - F.cosine_similarity(leaf, aim), cosine._distance(leaf, aim).sqrt())
+
+
+def test_rare_columns_to_find_do_not_outweigh_others() -> None:
+    """Terms have the model's magnitude, of which no row is read; a category that no sampled row has a floor."""
+    rows = np.repeat([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]], 5, axis=0).astype(np.float32)
+
+    def gather(row_type: str, name: str, ids: np.ndarray) -> np.ndarray:
+        assert name == "kind"
+        return rows[ids]
+
+    terms = FeatureSchema(width=2, sparse=True, fitted={"encode": "words", "texts": 4, "rows_of_terms": [9, 7]})
+    features = {"kind": FeatureSchema(width=3), "terms": terms}
+    manifest = SimpleNamespace(node=lambda name: SimpleNamespace(features=features))
+    graph: Any = SimpleNamespace(manifest=manifest, gather=gather)
+    mean, deviation = moments_to_find(graph, "item", list(features), 10)
+    torch.testing.assert_close(mean, torch.tensor([0.5, 0.5, 0.0, 0.0, 0.0]))
+    torch.testing.assert_close(deviation, torch.tensor([0.5, 0.5, 1 / 30, 0.5, 0.5]))
 
 
 @pytest.mark.parametrize("name", ["reconstruct", "contrast", "edges", "bootstrap"])

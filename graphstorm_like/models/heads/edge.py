@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
 from graphstorm_like.modality import TEXT, split_input_name
+
+NO_MAGNITUDES: Mapping[str, float] = MappingProxyType({})
 
 
 class EdgeHead(nn.Module):
@@ -31,9 +34,9 @@ class EdgeHead(nn.Module):
         self.names: list[str] = []
         self.own = nn.ModuleList()
 
-    def reads(self, widths: Mapping[str, int]) -> None:
-        """Widths of the edges' own inputs, by name."""
-        self.names, self.own = sorted(widths), own_projections(widths, self.hidden)
+    def reads(self, widths: Mapping[str, int], magnitudes: Mapping[str, float] = NO_MAGNITUDES) -> None:
+        """Widths of the edges' own inputs, by name, and what some of them are divided by."""
+        self.names, self.own = sorted(widths), own_projections(widths, self.hidden, magnitudes)
 
     def forward(self, source: Tensor, target: Tensor, inputs: Mapping[str, Tensor] | None = None) -> Tensor:
         """See class. inputs: rows [B, F] by name."""
@@ -47,12 +50,26 @@ class EdgeHead(nn.Module):
         return out
 
 
-def own_projections(widths: Mapping[str, int], hidden: int) -> nn.ModuleList:
+class Divided(nn.Module):
+    """Rows divided by a constant, which is saved with the weights."""
+
+    def __init__(self, magnitude: float) -> None:
+        super().__init__()
+        self.register_buffer("magnitude", torch.tensor(magnitude))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """See class."""
+        return rows / self.get_buffer("magnitude")
+
+
+def own_projections(widths: Mapping[str, int], hidden: int, magnitudes: Mapping[str, float]) -> nn.ModuleList:
     """Maps of edges' own inputs to a common width, by ascending name. Text vectors get a norm: language models differ
-    in their scale."""
+    in their scale. magnitudes: what some others are divided by, as at nodes."""
     projections = nn.ModuleList()
     for name in sorted(widths):
-        norm = [nn.LayerNorm(widths[name])] if split_input_name(name)[0] == TEXT else []
+        norm: list[nn.Module] = [nn.LayerNorm(widths[name])] if split_input_name(name)[0] == TEXT else []
+        if name in magnitudes:
+            norm.append(Divided(magnitudes[name]))
         projections.append(nn.Sequential(*norm, nn.Linear(widths[name], hidden)))
     return projections
 
