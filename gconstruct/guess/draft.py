@@ -12,7 +12,7 @@ from gconstruct.guess.facts import TableFacts
 from gconstruct.guess.pairs import repeating_edges
 from gconstruct.guess.shape import EdgeGuess, EndGuess, NodeGuess, Shape
 from gconstruct.guess.task import Target, choose_target, name_of
-from graphstorm_like.sampling.seeds import rows_a_step
+from graphstorm_like.config.batch_size import rows_a_step
 
 _TOKENS_A_WORD = 1.4
 _FEW_ROWS = 20_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import (
     AfterValidator,
@@ -133,5 +133,4 @@ Files = Annotated[list[str], BeforeValidator(_paths), Accepts("string")]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
-BatchSize = PositiveInt | Literal["auto"]
 NonNegativeFloat = Annotated[float, Field(ge=0.0)]

@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, model_validator
 from graphstorm_like.config.attacks import AttackConfig
 from graphstorm_like.config.base import (
     Accepts,
-    BatchSize,
     EdgeType,
     KeyedError,
     Name,
@@ -19,6 +18,7 @@ from graphstorm_like.config.base import (
     Strict,
     edge_name,
 )
+from graphstorm_like.config.batch_size import BatchSize
 from graphstorm_like.config.lm import LmConfig
 from graphstorm_like.config.optimizers import ChosenOptimizer
 from graphstorm_like.config.optimizers.adamw import AdamWConfig

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from graphstorm_like.config.attacks import AttackConfig
+from graphstorm_like.config.batch_size import rows_a_step
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.store import IntArray
 from graphstorm_like.models.attacks import Rows, attack_of
@@ -25,7 +26,6 @@ from graphstorm_like.models.embedding import Embedder
 from graphstorm_like.pending import Pending
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
 from graphstorm_like.sampling.rng import torch_seed
-from graphstorm_like.sampling.seeds import rows_a_step
 from graphstorm_like.sampling.steps import FeatureSource
 from graphstorm_like.tasks import Evaluation
 from graphstorm_like.training.adversary import asked_gradients, zero_like

@@ -6,12 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from graphstorm_like.config.base import BatchSize
 from graphstorm_like.graph.store import IntArray
 from graphstorm_like.sampling.rng import stream
-
-LEAST_ROWS, MOST_ROWS, STEPS = 32, 1024, 20
-"""Of `train.batch_size: auto`: rows a step, at least and at most, and steps an epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +35,6 @@ class RankSlice:
 
 
 ALL_ROWS = RankSlice()
-
-
-def rows_a_step(batch_size: BatchSize, rows: int) -> int:
-    """`train.batch_size`, or what auto is with so many training rows."""
-    if batch_size != "auto":
-        return batch_size
-    size = LEAST_ROWS
-    while size < MOST_ROWS and size * 2 * STEPS <= rows:
-        size *= 2
-    return size
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from graphstorm_like.config.base import BatchSize, EdgeType
+from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.batch_size import BatchSize, rows_a_step
 from graphstorm_like.config.train import FanoutByType, InferConfig
 from graphstorm_like.graph.past import Times
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
@@ -20,7 +21,7 @@ from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.registry import Registry
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.clock import Clock
-from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream, rows_a_step
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream
 from graphstorm_like.sampling.steps import FeatureSource, Seeder
 from graphstorm_like.tasks.outputs import Asked, EndVectors, Follow, Predictions
 from graphstorm_like.tasks.ranking import Ranks

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from graphstorm_like.config.base import BatchSize, EdgeType, edge_name
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.batch_size import BatchSize, rows_a_step
 from graphstorm_like.config.metrics import selected_metric
 from graphstorm_like.config.tasks.graph_pretraining import GraphPretrainingConfig
 from graphstorm_like.config.train import FanoutByType, InferConfig
@@ -22,7 +23,7 @@ from graphstorm_like.models.link_heads import LINK_HEADS
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.links import LinkSeeder, edge_starts
-from graphstorm_like.sampling.seeds import ALL_ROWS, CappedSeedStream, RankSlice, SeedStream, rows_a_step
+from graphstorm_like.sampling.seeds import ALL_ROWS, CappedSeedStream, RankSlice, SeedStream
 from graphstorm_like.tasks.base import TASKS, Evaluation
 from graphstorm_like.tasks.link_training import LinkTask
 from graphstorm_like.tasks.links import (

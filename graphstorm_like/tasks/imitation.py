@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphstorm_like.config.base import BatchSize
+from graphstorm_like.config.batch_size import BatchSize, rows_a_step
 from graphstorm_like.config.phases.student import StudentPhase
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition
-from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream, rows_a_step
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream
 from graphstorm_like.sampling.steps import some_of
 from graphstorm_like.tasks.base import Task
 

@@ -14,7 +14,8 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from graphstorm_like.config.base import BatchSize, EdgeType, edge_name
+from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.batch_size import BatchSize, rows_a_step
 from graphstorm_like.config.metrics import selected_metric
 from graphstorm_like.config.tasks.labels import EdgeLabelConfig, NodeLabelConfig
 from graphstorm_like.config.temporal import microseconds
@@ -28,7 +29,7 @@ from graphstorm_like.models.heads import EdgeHead, NodeClassifier
 from graphstorm_like.sampling.batch import EdgeTargets, MiniBatch, NodeTargets
 from graphstorm_like.sampling.clock import times_of
 from graphstorm_like.sampling.links import number_nodes_in_time
-from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream, SnapshotSeedStream, rows_a_step
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream, SnapshotSeedStream
 from graphstorm_like.sampling.steps import EdgeSeeder, FeatureSource, NodeSeeder
 from graphstorm_like.tasks.base import TASKS, Evaluation, Task
 from graphstorm_like.tasks.outputs import Asked, Follow, Predictions, Rows, row_ids

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from graphstorm_like.config.base import BatchSize
+from graphstorm_like.config.batch_size import BatchSize
 from graphstorm_like.config.tasks.multi import MEAN, MultiTaskConfig
 from graphstorm_like.config.train import FanoutByType, InferConfig
 from graphstorm_like.graph.store import Graph, IntArray, NodeType

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from graphstorm_like.config.base import BatchSize
+from graphstorm_like.config.batch_size import BatchSize, rows_a_step
 from graphstorm_like.config.tasks.node_preference import NodePreferenceConfig
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.graph.schema import NO_LABEL
@@ -19,7 +19,7 @@ from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.models.preference import IntraGroupPairwise
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.groups import GroupSeeder, GroupTargets
-from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream, rows_a_step
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream
 from graphstorm_like.tasks.base import TASKS
 from graphstorm_like.tasks.node_classification import NodeClassification
 

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphstorm_like.config.base import BatchSize
+from graphstorm_like.config.batch_size import BatchSize, rows_a_step
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import NodeType
 from graphstorm_like.sampling.batch import MiniBatch
-from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream, rows_a_step
+from graphstorm_like.sampling.seeds import ALL_ROWS, RankSlice, SeedStream
 from graphstorm_like.sampling.steps import NodeSeeder
 from graphstorm_like.tasks.base import NodeClassifier
 

@@ -14,13 +14,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graphstorm_like.config.batch_size import rows_a_step
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition, map_tensors, tensor_bytes
 from graphstorm_like.sampling.loader import BatchPipeline, epoch_batches
 from graphstorm_like.sampling.rng import stream, torch_seed
-from graphstorm_like.sampling.seeds import CappedSeedStream, RankSlice, SeedStream, rows_a_step
+from graphstorm_like.sampling.seeds import CappedSeedStream, RankSlice, SeedStream
 from graphstorm_like.sampling.steps import FetchFeatures, GraphFeature, NodeSeeder, SampleNeighbors
 
 

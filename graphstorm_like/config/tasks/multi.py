@@ -9,7 +9,8 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, model_va
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from graphstorm_like.config.base import BatchSize, EdgeType, KeyedError, Name, PositiveFloat, edge_name
+from graphstorm_like.config.base import EdgeType, KeyedError, Name, PositiveFloat, edge_name
+from graphstorm_like.config.batch_size import BatchSize
 from graphstorm_like.config.choice import json_choices, members_of
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.metrics import selected_metric
