@@ -16,7 +16,7 @@ from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.pair_terms.common_neighbors import CommonNeighborsConfig
 from graphstorm_like.config.pair_terms.popularity import PopularityTermConfig
 from graphstorm_like.config.pair_terms.sum import SumConfig
-from graphstorm_like.errors import ConfigError
+from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.group import SINGLE_PROCESS
@@ -131,6 +131,17 @@ def test_gradients_of_weights(shop: tuple[Path, Path]) -> None:
         return torch.func.functional_call(term, {"weights": weights}, (sources, None))
 
     assert torch.autograd.gradcheck(scores, (torch.randn(4, dtype=torch.float64, requires_grad=True),))
+
+
+def test_codes_of_other_relations_are_refused(tmp_path: Path) -> None:
+    """Their numbers would stand for other pairs of relations."""
+    config = CommonNeighborsConfig(type="common_neighbors", kinds=4)
+    term = CommonNeighbors(config, small_graph(tmp_path), R)
+    state = {name: value.clone() for name, value in term.state_dict().items()}
+    term.load_state_dict(state)
+    for relations in (state["relations"].flip(0), state["relations"][:1]):
+        with pytest.raises(DataError, match=r"must have the relations, in their order, .* \(got a:r:a, a:q:b, where"):
+            term.load_state_dict({**state, "relations": relations})
 
 
 PAIRS = {"type": "common_neighbors", "kinds": 4}
