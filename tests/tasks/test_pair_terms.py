@@ -22,6 +22,7 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.group import SINGLE_PROCESS
 from graphstorm_like.tasks import Evaluation, LinkPrediction
 from graphstorm_like.tasks.outputs import Asked
+from graphstorm_like.tasks.pair_terms.base import PairTerm
 from graphstorm_like.tasks.pair_terms.common_neighbors import CommonNeighbors
 from graphstorm_like.tasks.pair_terms.popularity import Popularity
 from graphstorm_like.tasks.pair_terms.sum import Sum
@@ -306,6 +307,32 @@ def by_hand(term: CommonNeighbors, sources: np.ndarray, targets: np.ndarray | No
             for (end, of_path), value in sums.items():
                 found[row, end] += float(term.weights[kind].detach()) * np.log1p(value) * (of_path == code)
     return found
+
+
+def test_pairs_are_scored_in_blocks_of_few_terms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sources have candidates of their own, which each block scores for all its sources."""
+    asked = []
+
+    class Product(PairTerm):
+        def forward(
+            self, sources: np.ndarray, candidates: np.ndarray | None, targets: np.ndarray | None = None
+        ) -> torch.Tensor:
+            assert candidates is not None
+            asked.append(len(sources) * len(candidates))
+            return torch.from_numpy(np.outer(sources, candidates))
+
+    sources, candidates = np.arange(100), np.random.default_rng(0).permutation(700).reshape(100, 7)
+    monkeypatch.setattr("graphstorm_like.tasks.pair_terms.base.TERMS", 1_000)
+    for count in (100, 5, 0):
+        got = Product().of_pairs(sources[:count], candidates[:count])
+        assert got.tolist() == (sources[:count, None] * candidates[:count]).tolist()
+    assert max(asked) <= 1_000
+    assert len(asked) < 15
+    few = Product().of_pairs(sources, candidates % 20)  # of 20 nodes, 50 rows at once
+    assert few.tolist() == (sources[:, None] * (candidates % 20)).tolist()
+    assert asked[-2:] == [1_000, 1_000]
+    one = Product().of_pairs(sources[:2], np.arange(2_000).reshape(2, 1_000))  # a source's own are never divided
+    assert one.shape == (2, 1_000)
 
 
 @pytest.mark.parametrize("block", [4_000_000, 50])

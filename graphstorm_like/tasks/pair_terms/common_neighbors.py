@@ -28,7 +28,7 @@ from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.ranges import ranges
 from graphstorm_like.sampling.negatives.paths import Numbers, Table
-from graphstorm_like.tasks.pair_terms.base import PAIR_TERMS, PairTerm
+from graphstorm_like.tasks.pair_terms.base import PAIR_TERMS, PairTerm, row_blocks
 from graphstorm_like.tasks.pair_terms.columns import Columns
 
 MOST_EDGES = 20_000
@@ -129,7 +129,7 @@ class CommonNeighbors(PairTerm):
         turned = lengths[at_target] < lengths[at_source]
         near, far = np.where(turned, at_target, at_source), np.where(turned, at_source, at_target)
         frequency = np.zeros(self.ways * self.ways, dtype=np.int64)
-        for rows in _blocks(lengths[near]):
+        for rows in row_blocks(lengths[near], BLOCK):
             row, between, way = _steps(table, rows, near[rows])
             wanted = far[row] * len(lengths) + between
             begin = np.searchsorted(keys, wanted, side="left")
@@ -199,7 +199,7 @@ class CommonNeighbors(PairTerm):
         lengths = np.bincount(steps.last.columns[entries], minlength=len(steps.share))
         up_to = np.concatenate([[0], np.cumsum(lengths[steps.first.columns])])
         at = steps.first.starts
-        for rows in _blocks(up_to[at[sources + 1]] - up_to[at[sources]]):
+        for rows in row_blocks(up_to[at[sources + 1]] - up_to[at[sources]], BLOCK):
             count = at[sources[rows] + 1] - at[sources[rows]]
             entries, _ = ranges(at[sources[rows]], count)
             row, kind = np.repeat(rows - rows[0], count), steps.first.weights[entries].astype(np.int64)
@@ -264,9 +264,3 @@ def _sorted_once(keys: IntArray) -> IntArray:
     """np.unique of numbers from 0 on, which hashes them and is slower here."""
     found = np.sort(keys)
     return found[np.diff(found, prepend=-1) > 0]
-
-
-def _blocks(paths: IntArray) -> Iterator[IntArray]:
-    """Numbers of rows with so many paths each, cut so that each block has about BLOCK of them."""
-    cuts = np.flatnonzero(np.diff(np.cumsum(paths) // BLOCK, prepend=0))
-    yield from (rows for rows in np.split(np.arange(len(paths)), cuts) if len(rows))
