@@ -153,11 +153,16 @@ def test_a_list_is_a_sum(shop: tuple[Path, Path], shop_config: Callable[..., Pip
     listed = shop_config("link_prediction", task={"pairs": [PAIRS, {"type": "popularity"}]})
     written = {"type": "sum", "terms": [PAIRS, {"type": "popularity"}]}
     assert listed.task == shop_config("link_prediction", task={"pairs": written}).task
+    with pytest.raises(ConfigError, match=r"task\.pairs\[1\]\.kinds: unknown key for type popularity"):
+        shop_config("link_prediction", task={"pairs": [PAIRS, {"type": "popularity", "kinds": 4}]})
+    with pytest.raises(ConfigError, match=r"task\.pairs\[0\]\.lr_factor: must be greater than 0"):
+        shop_config("link_prediction", task={"pairs": [{"type": "popularity", "lr_factor": 0}]})
+    wrong = {"type": "sum", "terms": [{"type": "popularity", "kinds": 4}]}
     with pytest.raises(ConfigError, match=r"task\.pairs\.terms\[0\]\.kinds: unknown key for type popularity"):
-        shop_config("link_prediction", task={"pairs": [{"type": "popularity", "kinds": 4}]})
-    with pytest.raises(ConfigError, match=r"task\.pairs.*: must have at least 1 entry"):
+        shop_config("link_prediction", task={"pairs": wrong})
+    with pytest.raises(ConfigError, match=r"task\.pairs: must have at least 1 entry"):
         shop_config("link_prediction", task={"pairs": []})
-    with pytest.raises(ConfigError, match=r"must be a term of its own \(got 'sum'\)"):
+    with pytest.raises(ConfigError, match=r"task\.pairs\[0\]\.type: must be a term of its own \(got 'sum'\)"):
         shop_config("link_prediction", task={"pairs": [written]})
 
 

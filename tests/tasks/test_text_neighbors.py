@@ -146,7 +146,8 @@ def test_all_ways_of_asking_agree(shop: tuple[Path, Path], monkeypatch: pytest.M
 
 def test_votes_are_counted_in_blocks_of_few_paths(shop: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """However many sources are asked about at once: popular targets have votes of nearly all of them."""
-    term = TextNeighbors(TextNeighborsConfig(type="text_neighbors", k=20), LocalGraph(shop[1], {SIMILAR: None}), SIMILAR)
+    graph = LocalGraph(shop[1], {SIMILAR: None})
+    term = TextNeighbors(TextNeighborsConfig(type="text_neighbors", k=20), graph, SIMILAR)
     columns = Columns(np.array([3, 9]), 240)
     whole = term.votes(np.arange(240), columns)
     followed = []
@@ -168,7 +169,8 @@ def test_votes_are_counted_in_blocks_of_few_paths(shop: tuple[Path, Path], monke
 
 def test_half_precision_does_not_round_terms(shop: tuple[Path, Path]) -> None:
     """Training may compute in bfloat16, ranking does not: both must add the same."""
-    term = TextNeighbors(TextNeighborsConfig(type="text_neighbors", k=5), LocalGraph(shop[1], {SIMILAR: None}), SIMILAR)
+    graph = LocalGraph(shop[1], {SIMILAR: None})
+    term = TextNeighbors(TextNeighborsConfig(type="text_neighbors", k=5), graph, SIMILAR)
     with torch.no_grad():
         term.weights.copy_(torch.tensor([1.1, 0.3]))
     want = term(np.arange(9), None)
