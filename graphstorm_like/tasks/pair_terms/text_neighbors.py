@@ -23,7 +23,7 @@ from graphstorm_like.config.pair_terms.text_neighbors import TextNeighborsConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.negatives.mined_text import node_texts, word_table
-from graphstorm_like.sampling.negatives.paths import Table, shown_ends
+from graphstorm_like.sampling.negatives.paths import Numbers, Table, shown_ends
 from graphstorm_like.tasks.pair_terms.base import PAIR_TERMS, PairTerm, row_blocks
 from graphstorm_like.tasks.pair_terms.columns import Columns
 from graphstorm_like.tasks.pair_terms.nearest_texts import Floats, NearestTexts
@@ -70,7 +70,8 @@ class TextNeighbors(PairTerm):
         width = columns.width if columns.distinct is None else len(columns.distinct)
         links = self._links[1]
         lengths = np.append(np.diff(links.starts), 0)  # -1, no voter, has none
-        found_keys, found_sums = [np.empty(0, dtype=np.int64)], [np.empty(0)]
+        found_keys: list[IntArray] = [np.empty(0, dtype=np.int64)]
+        found_sums: list[Numbers] = [np.empty(0)]
         for rows in row_blocks(lengths[voters].sum(axis=1), PATHS):
             row, place = np.nonzero(voters[rows] >= 0)
             row = rows[row]
@@ -78,7 +79,8 @@ class TextNeighbors(PairTerm):
             entries, number = columns.numbers(target)
             keys, inverse = np.unique(row[entries] * width + number, return_inverse=True)
             found_keys.append(keys)
-            found_sums.append(np.bincount(inverse, weights=vote[entries], minlength=len(keys)))
+            sums: Numbers = np.bincount(inverse, weights=vote[entries], minlength=len(keys)).astype(np.float64)
+            found_sums.append(sums)
         keys, sums = np.concatenate(found_keys), np.concatenate(found_sums)
         row = keys // width
         found = np.stack([sums, self.config.k * sums / all_votes[row]], axis=1).astype(np.float32)
