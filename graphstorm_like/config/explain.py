@@ -42,6 +42,7 @@ def explain(root: type[BaseModel], error: ValidationError, data: Any) -> list[tu
     structural: list[tuple[KeyPath, str]] = []
     for detail in error.errors(include_url=False):
         spot = _locate(root, detail["loc"])
+        spot = spot._replace(path=_as_written(spot.path, data))
         rule = _rule(detail, spot)
         if rule is None:
             structural += _structure(detail, spot)
@@ -190,6 +191,18 @@ def _given(path: KeyPath, data: Any) -> KeyPath:
             return path[:i]
         data = entries[part]
     return path
+
+
+def _as_written(path: KeyPath, data: Any) -> KeyPath:
+    """`path` without the keys that a list is short for: `pairs: [a, b]` stands for `pairs: {terms: [a, b]}`."""
+    written: list[str | int] = []
+    for part in path:
+        if isinstance(data, list) and isinstance(part, str):
+            continue
+        written.append(part)
+        entries = dict(enumerate(data)) if isinstance(data, list) else data
+        data = entries.get(part) if isinstance(entries, dict) else None
+    return tuple(written)
 
 
 def _locate(root: Any, loc: tuple[str | int, ...]) -> _Spot:

@@ -27,8 +27,11 @@ _OF_ONE_MACHINE = ("sql", "files", "spark", "memory", "like", "add_to", "base", 
 
 
 def reads_edges(pipeline: Pipeline) -> bool:
-    """Whether what training left is a graph network that passes messages; if not, it reads the task's types alone."""
+    """Whether what training left passes messages, or scores pairs by edges of all relations; if not, it reads the
+    task's types alone."""
     model = pipeline.model
+    if pipeline.task.reads_all_relations:
+        return True
     return last_phase(pipeline).trains_graph and (model.gnn.hops > 0 or model.averages_inputs)
 
 

@@ -147,7 +147,8 @@ class LinkTask(Task):
 
 @dataclass(frozen=True)
 class ModelScores:
-    """Scores of the model, for `mined_model`; see Scorer. vectors: of all sources; keys [targets, D]."""
+    """Scores of the model, terms of pairs among them, for `mined_model`; see Scorer. vectors: of all sources; keys
+    [targets, D]."""
 
     ranker: LinkRanker
     vectors: Any
@@ -162,4 +163,6 @@ class ModelScores:
         queries, width = self.ranker.queries(self.vectors[sources]), max(1, BLOCK // max(len(sources), 1))
         for first in range(0, len(self.keys), width):
             scores = self.ranker.scores(queries, self.keys[first : first + width])
+            if self.ranker.pairs is not None:
+                scores = scores + self.ranker.more(sources, np.arange(first, first + scores.shape[1]))
             yield Dense(scores.cpu().numpy(), first)

@@ -255,10 +255,11 @@ class LinkRanker:
         return candidates
 
     @torch.inference_mode()
-    def more(self, sources: IntArray) -> Tensor:
-        """What the graph between both ends adds to the scores of all targets of some sources [n, targets]."""
+    def more(self, sources: IntArray, targets: IntArray | None = None) -> Tensor:
+        """What the graph between both ends adds to the scores of some targets of some sources [n, targets]; None: of
+        all targets."""
         assert self.pairs is not None, "asked only where there is a term of pairs"
-        terms: Tensor = self.pairs(sources, None)
+        terms: Tensor = self.pairs(sources, targets)
         return terms
 
     def _given(self, rows: IntArray) -> IntArray:

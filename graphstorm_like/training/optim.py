@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.schedule import ScheduleConfig
 from graphstorm_like.config.train import TrainConfig
+from graphstorm_like.errors import TrainingError
 from graphstorm_like.inputs.node_embeddings import NodeEmbeddings
 from graphstorm_like.ranks.group import Group
 from graphstorm_like.training.optimizers import Groups, build_optimizer
@@ -65,6 +66,10 @@ def module_groups(modules: nn.Module, config: TrainConfig) -> list[ParameterGrou
     for factor, parameters in by_factor.items():
         groups += split_decay(parameters, factor * config.lr, config.weight_decay)
     return groups
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 class Optimizers:
@@ -133,6 +138,13 @@ class Optimizers:
         """For the checkpoint; node embeddings have files of their own."""
         return self._dense.state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """From the checkpoint."""
+    def load_state_dict(self, state: dict[str, Any], where: str = "the resume point") -> None:
+        """From the checkpoint. TrainingError when its parameters were not grouped as these are."""
+        here = [len(group["params"]) for group in self._dense.param_groups]
+        there = [len(group["params"]) for group in state["param_groups"]]
+        if here != there:
+            raise TrainingError(
+                f"{where}: the optimizer's groups must have {_listed(here)} parameters (got {_listed(there)}): the "
+                f"training was begun with another version or configuration. Start again with --fresh"
+            )
         self._dense.load_state_dict(state)

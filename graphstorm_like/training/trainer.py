@@ -139,7 +139,7 @@ class Trainer:
                 check_folder(self.folder / BEST)
             if self.ema is not None:
                 self.ema.load(optimizers.pop("ema"))
-            self.optimizers.load_state_dict(optimizers)
+            self.optimizers.load_state_dict(optimizers, str(self.checkpoints.folder))
             self.state.finished = self._is_finished()  # there may be more epochs to do than there were
             self.reporter.line(f"resuming at epoch {self.state.epoch + 1}, update {self.state.updates:,}")
         self.learner.at(self.state.updates)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+
+from graphstorm_like.config import Pipeline
+from graphstorm_like.deploy.portable import read_types
+from graphstorm_like.graph.local import LocalGraph
 
 PAIRS = [{"type": "common_neighbors", "kinds": 4}, {"type": "text_neighbors", "k": 5}, {"type": "popularity"}]
 
@@ -29,3 +35,16 @@ def test_applied_to_the_same_graph_and_to_tables(make_packed: Any) -> None:
         votes = terms[1](np.arange(80), None)
         assert votes.abs().sum() > 0
         assert applied.links(ids, k=3).num_rows == 6
+
+
+@pytest.mark.parametrize(
+    ("pairs", "follows"),
+    [([{"type": "sketches"}], True), (PAIRS, True), (PAIRS[0], True), (PAIRS[2], False), (PAIRS[1:], False)],
+)
+def test_relations_that_terms_follow_stay_without_a_graph_network(
+    shop: tuple[Path, Path], shop_config: Callable[..., Pipeline], pairs: object, follows: bool
+) -> None:
+    config = shop_config("link_prediction", task={"pairs": pairs}, model={"gnn": {"type": "none", "hidden": 16}})
+    kept = read_types(config, LocalGraph(shop[1]).manifest)
+    assert "item:similar:item" in kept
+    assert ("user:buys:item" in kept) == follows

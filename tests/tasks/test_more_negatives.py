@@ -34,7 +34,7 @@ from graphstorm_like.sampling.batch import LinkTargets, StreamPosition
 from graphstorm_like.sampling.links import LinkSeeder, edge_starts
 from graphstorm_like.sampling.negatives.mined_model import MinedByModel
 from graphstorm_like.sampling.seeds import RankSlice
-from graphstorm_like.tasks.link_training import LinkTask
+from graphstorm_like.tasks.link_training import SOURCES, LinkTask
 from graphstorm_like.tasks.links import sum_of_losses
 from graphstorm_like.tasks.more_negatives import MoreNegatives, Queue
 from graphstorm_like.tasks.pair_terms.base import PairTerm
@@ -244,6 +244,31 @@ def test_the_model_mines_what_it_scores_best(shop_config: Callable[..., Pipeline
         scores[scores >= limit] = -np.inf
         assert mined.lists[SIMILAR][row].tolist() == np.argsort(-scores)[:5].tolist()
     assert isinstance(mined, MinedByModel)
+
+
+def test_the_model_mines_by_terms_of_pairs_too(shop_config: Callable[..., Pipeline]) -> None:
+    """In several pieces: with a large weight of popularity those mined are the most popular wrong targets."""
+    mined = {**MINED, "below": None}
+    config = shop_config("link_prediction", task={"negatives": mined, "pairs": {"type": "popularity"}})
+    experiment = build_experiment(config, Reporter(quiet=True))
+    task = experiment.task
+    assert isinstance(task, LinkTask)
+    assert task.pairs is not None
+    experiment.learner.batches()
+    with torch.no_grad():
+        next(task.pairs.parameters()).fill_(1000.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("graphstorm_like.tasks.link_training.BLOCK", 100 * SOURCES)
+        task.refresh(experiment.embedder(), 1)
+    task.take_up()
+    graph = experiment.graph
+    source, target = graph.edges(SIMILAR, graph.edge_rows(SIMILAR, "train"))
+    popular = np.bincount(target, minlength=240)
+    (kind,) = task._mined()
+    for row in (0, 17):
+        s = int(kind.sources[SIMILAR][row])
+        wrong = np.setdiff1d(np.arange(240), [s, *target[source == s]])
+        assert popular[kind.lists[SIMILAR][row]].tolist() == np.sort(popular[wrong])[::-1][:5].tolist()
 
 
 QUEUED = {"type": "uniform", "uniform": 8, "queue": 100, "self_negative": True}

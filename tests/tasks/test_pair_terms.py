@@ -16,12 +16,13 @@ from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.pair_terms.common_neighbors import CommonNeighborsConfig
 from graphstorm_like.config.pair_terms.popularity import PopularityTermConfig
 from graphstorm_like.config.pair_terms.sum import SumConfig
-from graphstorm_like.errors import ConfigError
+from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.group import SINGLE_PROCESS
 from graphstorm_like.tasks import Evaluation, LinkPrediction
 from graphstorm_like.tasks.outputs import Asked
+from graphstorm_like.tasks.pair_terms.base import PairTerm
 from graphstorm_like.tasks.pair_terms.common_neighbors import CommonNeighbors
 from graphstorm_like.tasks.pair_terms.popularity import Popularity
 from graphstorm_like.tasks.pair_terms.sum import Sum
@@ -133,6 +134,17 @@ def test_gradients_of_weights(shop: tuple[Path, Path]) -> None:
     assert torch.autograd.gradcheck(scores, (torch.randn(4, dtype=torch.float64, requires_grad=True),))
 
 
+def test_codes_of_other_relations_are_refused(tmp_path: Path) -> None:
+    """Their numbers would stand for other pairs of relations."""
+    config = CommonNeighborsConfig(type="common_neighbors", kinds=4)
+    term = CommonNeighbors(config, small_graph(tmp_path), R)
+    state = {name: value.clone() for name, value in term.state_dict().items()}
+    term.load_state_dict(state)
+    for relations in (state["relations"].flip(0), state["relations"][:1]):
+        with pytest.raises(DataError, match=r"must have the relations, in their order, .* \(got a:r:a, a:q:b, where"):
+            term.load_state_dict({**state, "relations": relations})
+
+
 PAIRS = {"type": "common_neighbors", "kinds": 4}
 TEXTS = {"type": "text_neighbors", "k": 3}
 
@@ -141,11 +153,16 @@ def test_a_list_is_a_sum(shop: tuple[Path, Path], shop_config: Callable[..., Pip
     listed = shop_config("link_prediction", task={"pairs": [PAIRS, {"type": "popularity"}]})
     written = {"type": "sum", "terms": [PAIRS, {"type": "popularity"}]}
     assert listed.task == shop_config("link_prediction", task={"pairs": written}).task
+    with pytest.raises(ConfigError, match=r"task\.pairs\[1\]\.kinds: unknown key for type popularity"):
+        shop_config("link_prediction", task={"pairs": [PAIRS, {"type": "popularity", "kinds": 4}]})
+    with pytest.raises(ConfigError, match=r"task\.pairs\[0\]\.lr_factor: must be greater than 0"):
+        shop_config("link_prediction", task={"pairs": [{"type": "popularity", "lr_factor": 0}]})
+    wrong = {"type": "sum", "terms": [{"type": "popularity", "kinds": 4}]}
     with pytest.raises(ConfigError, match=r"task\.pairs\.terms\[0\]\.kinds: unknown key for type popularity"):
-        shop_config("link_prediction", task={"pairs": [{"type": "popularity", "kinds": 4}]})
-    with pytest.raises(ConfigError, match=r"task\.pairs.*: must have at least 1 entry"):
+        shop_config("link_prediction", task={"pairs": wrong})
+    with pytest.raises(ConfigError, match=r"task\.pairs: must have at least 1 entry"):
         shop_config("link_prediction", task={"pairs": []})
-    with pytest.raises(ConfigError, match=r"must be a term of its own \(got 'sum'\)"):
+    with pytest.raises(ConfigError, match=r"task\.pairs\[0\]\.type: must be a term of its own \(got 'sum'\)"):
         shop_config("link_prediction", task={"pairs": [written]})
 
 
@@ -295,6 +312,32 @@ def by_hand(term: CommonNeighbors, sources: np.ndarray, targets: np.ndarray | No
             for (end, of_path), value in sums.items():
                 found[row, end] += float(term.weights[kind].detach()) * np.log1p(value) * (of_path == code)
     return found
+
+
+def test_pairs_are_scored_in_blocks_of_few_terms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sources have candidates of their own, which each block scores for all its sources."""
+    asked = []
+
+    class Product(PairTerm):
+        def forward(
+            self, sources: np.ndarray, candidates: np.ndarray | None, targets: np.ndarray | None = None
+        ) -> torch.Tensor:
+            assert candidates is not None
+            asked.append(len(sources) * len(candidates))
+            return torch.from_numpy(np.outer(sources, candidates))
+
+    sources, candidates = np.arange(100), np.random.default_rng(0).permutation(700).reshape(100, 7)
+    monkeypatch.setattr("graphstorm_like.tasks.pair_terms.base.TERMS", 1_000)
+    for count in (100, 5, 0):
+        got = Product().of_pairs(sources[:count], candidates[:count])
+        assert got.tolist() == (sources[:count, None] * candidates[:count]).tolist()
+    assert max(asked) <= 1_000
+    assert len(asked) < 15
+    few = Product().of_pairs(sources, candidates % 20)  # of 20 nodes, 50 rows at once
+    assert few.tolist() == (sources[:, None] * (candidates % 20)).tolist()
+    assert asked[-2:] == [1_000, 1_000]
+    one = Product().of_pairs(sources[:2], np.arange(2_000).reshape(2, 1_000))  # a source's own are never divided
+    assert one.shape == (2, 1_000)
 
 
 @pytest.mark.parametrize("block", [4_000_000, 50])

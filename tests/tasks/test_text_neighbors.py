@@ -17,6 +17,8 @@ from graphstorm_like.config.pair_terms.text_neighbors import TextNeighborsConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.sampling.negatives.mined_text import node_texts, word_table
+from graphstorm_like.sampling.negatives.paths import Table
+from graphstorm_like.tasks.pair_terms.columns import Columns
 from graphstorm_like.tasks.pair_terms.text_neighbors import TextNeighbors
 
 SIMILAR = ("item", "similar", "item")
@@ -118,6 +120,7 @@ def test_all_ways_of_asking_agree(shop: tuple[Path, Path], monkeypatch: pytest.M
     """With loops: all targets, some that repeat, of each source its own, the true ones and drawn ones."""
     monkeypatch.setattr("graphstorm_like.tasks.pair_terms.nearest_texts.BLOCK", block)
     monkeypatch.setattr("graphstorm_like.sampling.negatives.two_steps.PATHS", block)
+    monkeypatch.setattr("graphstorm_like.tasks.pair_terms.text_neighbors.PATHS", block // 5)
     graph = LocalGraph(shop[1], {SIMILAR: None})
     term = TextNeighbors(TextNeighborsConfig(type="text_neighbors", k=3), graph, SIMILAR).double()
     with torch.no_grad():
@@ -139,6 +142,43 @@ def test_all_ways_of_asking_agree(shop: tuple[Path, Path], monkeypatch: pytest.M
     assert term(nothing, drawn, nothing).shape == (0, 5)
     assert term.of_true_and_drawn(nothing, nothing, drawn).shape == (0, 6)
     assert torch.equal(TextNeighbors(term.config, graph, SIMILAR)(sources, drawn), torch.zeros(8, 5))  # at first
+
+
+def test_votes_are_counted_in_blocks_of_few_paths(shop: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many sources are asked about at once: popular targets have votes of nearly all of them."""
+    graph = LocalGraph(shop[1], {SIMILAR: None})
+    term = TextNeighbors(TextNeighborsConfig(type="text_neighbors", k=20), graph, SIMILAR)
+    columns = Columns(np.array([3, 9]), 240)
+    whole = term.votes(np.arange(240), columns)
+    followed = []
+    steps = Table.steps
+
+    def counted(table: Table, *arguments: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        found = steps(table, *arguments)
+        followed.append(len(found[0]))
+        return found
+
+    monkeypatch.setattr(Table, "steps", counted)
+    monkeypatch.setattr("graphstorm_like.tasks.pair_terms.text_neighbors.PATHS", 200)
+    again = term.votes(np.arange(240), columns)
+    assert sum(followed) > 2_000
+    assert max(followed) < 2 * 200
+    for one, other in zip(whole, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_half_precision_does_not_round_terms(shop: tuple[Path, Path]) -> None:
+    """Training may compute in bfloat16, ranking does not: both must add the same."""
+    graph = LocalGraph(shop[1], {SIMILAR: None})
+    term = TextNeighbors(TextNeighborsConfig(type="text_neighbors", k=5), graph, SIMILAR)
+    with torch.no_grad():
+        term.weights.copy_(torch.tensor([1.1, 0.3]))
+    want = term(np.arange(9), None)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got = term(np.arange(9), None)
+    assert want.dtype == got.dtype == torch.float32
+    assert want.sum() > 1
+    assert torch.equal(got, want)
 
 
 def test_an_edge_does_not_tell_of_itself(shop: tuple[Path, Path]) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from graphstorm_like.config.train import ScheduleConfig, TrainConfig
+from graphstorm_like.errors import TrainingError
 from graphstorm_like.training.optim import Optimizers, module_groups, schedule_factor
 
 
@@ -45,6 +46,17 @@ def test_modules_with_a_factor_learn_so_many_times_as_fast() -> None:
     for parameter, old in zip(parameters, before, strict=True):
         factor = 10.0 if parameter is fast.own else 1.0
         torch.testing.assert_close(parameter.detach(), old - factor * rate, rtol=1e-4, atol=1e-5)
+
+
+def test_the_state_of_other_groups_is_refused() -> None:
+    """As of a run that was cut before modules had factors of their own."""
+    plain, fast = nn.Linear(3, 1), nn.Linear(3, 1)
+    before = optimizers_of([plain, fast], TrainConfig()).state_dict()
+    optimizers_of([plain, fast], TrainConfig()).load_state_dict(before)
+    fast.lr_factor = 10.0  # type: ignore[assignment]
+    now = optimizers_of([plain, fast], TrainConfig())
+    with pytest.raises(TrainingError, match=r"run/checkpoints: .* have 1, 1, 1, 1 parameters \(got 2, 2\).*--fresh"):
+        now.load_state_dict(before, "run/checkpoints")
 
 
 def test_clipping_limits_the_step_that_is_taken() -> None:

@@ -22,6 +22,11 @@ class PairTermConfig(Choice, tag="type"):
         """Whether it reads the texts of sources, whatever the model reads."""
         return False
 
+    @property
+    def reads_all_relations(self) -> bool:
+        """Whether it follows edges of all relations, and not those alone that the task is about."""
+        return False
+
 
 def _several(value: Any) -> Any:
     return {"type": SUM, "terms": value} if isinstance(value, list) else value

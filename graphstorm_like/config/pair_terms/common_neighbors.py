@@ -18,3 +18,8 @@ class CommonNeighborsConfig(PairTermConfig):
     """Nodes with more neighbours are passed by: they say little, and cost most of the time."""
     lr_factor: PositiveFloat = 10.0
     """Times `train.lr`, at which its weights learn: a few numbers from 0 on, which else hardly move in a few epochs."""
+
+    @property
+    def reads_all_relations(self) -> bool:
+        """See PairTermConfig."""
+        return True

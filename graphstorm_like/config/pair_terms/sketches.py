@@ -22,3 +22,8 @@ class SketchesConfig(PairTermConfig):
     """By which sizes are counted (HyperLogLog), 1 byte each: 256 give sizes to 6.5 %, 1024 to 3.3 %."""
     width: PositiveInt = 16
     """Of the network's hidden layer."""
+
+    @property
+    def reads_all_relations(self) -> bool:
+        """See PairTermConfig."""
+        return True

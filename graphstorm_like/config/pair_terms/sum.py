@@ -41,3 +41,8 @@ class SumConfig(PairTermConfig):
     def compares_source_texts(self) -> bool:
         """See PairTermConfig."""
         return any(term.compares_source_texts for term in self.terms)
+
+    @property
+    def reads_all_relations(self) -> bool:
+        """See PairTermConfig."""
+        return any(term.reads_all_relations for term in self.terms)

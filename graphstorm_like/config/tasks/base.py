@@ -109,6 +109,11 @@ class TaskConfig(Choice, tag="type"):
         return False
 
     @property
+    def reads_all_relations(self) -> bool:
+        """Whether scores follow edges of all relations of the graph, whatever the model reads."""
+        return False
+
+    @property
     def compared_texts(self) -> tuple[str, ...]:
         """Node types whose texts scores compare, all of them, whatever the model reads. Default: none."""
         return ()

@@ -181,6 +181,11 @@ class LinkPredictionConfig(TaskConfig):
         return self.pairs is not None
 
     @property
+    def reads_all_relations(self) -> bool:
+        """See TaskConfig."""
+        return self.pairs is not None and self.pairs.reads_all_relations
+
+    @property
     def compared_texts(self) -> tuple[str, ...]:
         """See TaskConfig."""
         if self.edge_type is None or self.pairs is None or not self.pairs.compares_source_texts:

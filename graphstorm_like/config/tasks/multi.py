@@ -112,6 +112,11 @@ class MultiTaskConfig(TaskConfig):
         return any(task.reads_pairs for task in self.tasks.values())
 
     @property
+    def reads_all_relations(self) -> bool:
+        """See TaskConfig."""
+        return any(task.reads_all_relations for task in self.tasks.values())
+
+    @property
     def compared_texts(self) -> tuple[str, ...]:
         """See TaskConfig."""
         return tuple(node_type for task in self.tasks.values() for node_type in task.compared_texts)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ PAIR_TERMS: Registry[Callable[[Any, Graph, EdgeType], PairTerm]] = Registry(
 )
 """Called with (config, graph, edge type whose pairs are scored)."""
 ROWS = 1024
-"""Sources whose pairs are scored together where each has candidates of its own."""
+"""Sources, at most, whose pairs are scored together where each has candidates of its own."""
+TERMS = 16_000_000
+"""Terms that are held at once there: 64 MB."""
 
 
 class PairTerm(nn.Module):
@@ -38,8 +41,12 @@ class PairTerm(nn.Module):
         """Source ids [n], candidate ids [n, m] of each -> [n, m] what is added to the scores. targets [n]: see forward.
         Default: all candidates of some sources at once, of which each takes its own."""
         found = []
-        for start in range(0, max(len(sources), 1), ROWS):
-            part = slice(start, start + ROWS)
+        # r rows with c candidates each have up to r c distinct ones, and so r^2 c terms; or no more than all nodes.
+        nodes = int(candidates.max(initial=0)) + 1
+        step = max(math.isqrt(TERMS // max(candidates.shape[1], 1)), TERMS // nodes, 1)
+        step = min(step, ROWS)
+        for start in range(0, max(len(sources), 1), step):
+            part = slice(start, start + step)
             distinct, place = np.unique(candidates[part], return_inverse=True)
             own = None if targets is None else targets[part]
             terms = self(sources[part], distinct, own)
@@ -50,3 +57,9 @@ class PairTerm(nn.Module):
         """Edges from sources [n] to targets [n], drawn nodes [m] -> [n, 1 + m]: of each edge's own target, and of the
         drawn nodes, which all edges share. The edges do not count, each in its own row."""
         return torch.cat([self.of_pairs(sources, targets[:, None], targets), self(sources, drawn, targets)], dim=1)
+
+
+def row_blocks(numbers: IntArray, most: int) -> Iterator[IntArray]:
+    """Rows that have so many numbers each, in order, cut so that each block has about `most` of them."""
+    cuts = np.flatnonzero(np.diff(np.cumsum(numbers) // most, prepend=0))
+    yield from (rows for rows in np.split(np.arange(len(numbers)), cuts) if len(rows))

@@ -12,20 +12,23 @@ The vectors of the common neighbours, which NCN reads too, are not read.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.pair_terms.common_neighbors import CommonNeighborsConfig
+from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.ranges import ranges
 from graphstorm_like.sampling.negatives.paths import Numbers, Table
-from graphstorm_like.tasks.pair_terms.base import PAIR_TERMS, PairTerm
+from graphstorm_like.tasks.pair_terms.base import PAIR_TERMS, PairTerm, row_blocks
 from graphstorm_like.tasks.pair_terms.columns import Columns
 
 MOST_EDGES = 20_000
@@ -51,7 +54,8 @@ class Steps:
 
 @PAIR_TERMS.register(CommonNeighborsConfig)
 class CommonNeighbors(PairTerm):
-    """See module. `weights` [kinds]; `codes` [kinds]: the pairs of relations, a * ways + b, -1 for none."""
+    """See module. `weights` [kinds]; `codes` [kinds]: the pairs of relations, a * ways + b, -1 for none; `relations`:
+    hashes of the names of those that the codes number."""
 
     def __init__(self, config: CommonNeighborsConfig, graph: Graph, edge_type: EdgeType) -> None:
         super().__init__()
@@ -63,9 +67,21 @@ class CommonNeighbors(PairTerm):
         self._steps_of: tuple[tuple[int, ...], Steps] | None = None
         self.weights = nn.Parameter(torch.zeros(config.kinds))
         self.register_buffer("codes", torch.full((config.kinds,), -1))
+        self.register_buffer("relations", torch.tensor([_name_hash(relation) for relation in self._relations]))
         rows = graph.edge_rows(edge_type, "train")[:MOST_EDGES]
         if len(rows):
             self.get_buffer("codes").copy_(torch.from_numpy(self._most_connecting(*graph.edges(edge_type, rows))))
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *more: Any) -> None:
+        """As torch's. DataError when the codes are of other relations, whose numbers would mean something else here."""
+        here, there = self.get_buffer("relations"), state_dict.get(f"{prefix}relations", None)
+        if there is not None and here.tolist() != there.tolist():
+            raise DataError(
+                f"{self.graph.folder}: must have the relations, in their order, of the graph that task.pairs of type "
+                f"common_neighbors was trained on (got {', '.join(map(edge_name, self._relations))}, where the "
+                f"training had {len(there)}). Give the graph the same relations, or train again on it"
+            )
+        super()._load_from_state_dict(state_dict, prefix, *more)
 
     @cached_property
     def _first(self) -> dict[str, int]:
@@ -113,7 +129,7 @@ class CommonNeighbors(PairTerm):
         turned = lengths[at_target] < lengths[at_source]
         near, far = np.where(turned, at_target, at_source), np.where(turned, at_source, at_target)
         frequency = np.zeros(self.ways * self.ways, dtype=np.int64)
-        for rows in _blocks(lengths[near]):
+        for rows in row_blocks(lengths[near], BLOCK):
             row, between, way = _steps(table, rows, near[rows])
             wanted = far[row] * len(lengths) + between
             begin = np.searchsorted(keys, wanted, side="left")
@@ -183,7 +199,7 @@ class CommonNeighbors(PairTerm):
         lengths = np.bincount(steps.last.columns[entries], minlength=len(steps.share))
         up_to = np.concatenate([[0], np.cumsum(lengths[steps.first.columns])])
         at = steps.first.starts
-        for rows in _blocks(up_to[at[sources + 1]] - up_to[at[sources]]):
+        for rows in row_blocks(up_to[at[sources + 1]] - up_to[at[sources]], BLOCK):
             count = at[sources[rows] + 1] - at[sources[rows]]
             entries, _ = ranges(at[sources[rows]], count)
             row, kind = np.repeat(rows - rows[0], count), steps.first.weights[entries].astype(np.int64)
@@ -220,6 +236,11 @@ class CommonNeighbors(PairTerm):
         return columns.filled(np.concatenate(rows), np.concatenate(places), parts, len(sources))
 
 
+def _name_hash(relation: EdgeType) -> int:
+    """The same in every run."""
+    return int.from_bytes(blake2b(edge_name(relation).encode(), digest_size=7).digest())
+
+
 def _sparse(rows: IntArray, columns: IntArray, values: Numbers, shape: tuple[int, int]) -> Tensor:
     """Of entries in the order of rows, and of columns in a row."""
     indices = torch.from_numpy(np.stack([rows, columns]))
@@ -243,9 +264,3 @@ def _sorted_once(keys: IntArray) -> IntArray:
     """np.unique of numbers from 0 on, which hashes them and is slower here."""
     found = np.sort(keys)
     return found[np.diff(found, prepend=-1) > 0]
-
-
-def _blocks(paths: IntArray) -> Iterator[IntArray]:
-    """Numbers of rows with so many paths each, cut so that each block has about BLOCK of them."""
-    cuts = np.flatnonzero(np.diff(np.cumsum(paths) // BLOCK, prepend=0))
-    yield from (rows for rows in np.split(np.arange(len(paths)), cuts) if len(rows))

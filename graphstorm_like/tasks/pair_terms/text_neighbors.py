@@ -23,10 +23,13 @@ from graphstorm_like.config.pair_terms.text_neighbors import TextNeighborsConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.negatives.mined_text import node_texts, word_table
-from graphstorm_like.sampling.negatives.paths import Table, shown_ends
-from graphstorm_like.tasks.pair_terms.base import PAIR_TERMS, PairTerm
+from graphstorm_like.sampling.negatives.paths import Numbers, Table, shown_ends
+from graphstorm_like.tasks.pair_terms.base import PAIR_TERMS, PairTerm, row_blocks
 from graphstorm_like.tasks.pair_terms.columns import Columns
 from graphstorm_like.tasks.pair_terms.nearest_texts import Floats, NearestTexts
+
+PATHS = 4_000_000
+"""Votes that are counted at once, about."""
 
 
 @PAIR_TERMS.register(TextNeighborsConfig)
@@ -64,12 +67,21 @@ class TextNeighbors(PairTerm):
         voters, cosines = self._nearest(sources)
         mass = cosines.astype(np.float64) ** 2
         all_votes = mass.sum(axis=1)
-        row, place = np.nonzero(voters >= 0)
-        row, target, vote = self._links[1].steps(row, voters[row, place], mass[row, place])
-        entries, number = columns.numbers(target)
         width = columns.width if columns.distinct is None else len(columns.distinct)
-        keys, inverse = np.unique(row[entries] * width + number, return_inverse=True)
-        sums = np.bincount(inverse, weights=vote[entries], minlength=len(keys))
+        links = self._links[1]
+        lengths = np.append(np.diff(links.starts), 0)  # -1, no voter, has none
+        found_keys: list[IntArray] = [np.empty(0, dtype=np.int64)]
+        found_sums: list[Numbers] = [np.empty(0)]
+        for rows in row_blocks(lengths[voters].sum(axis=1), PATHS):
+            row, place = np.nonzero(voters[rows] >= 0)
+            row = rows[row]
+            row, target, vote = links.steps(row, voters[row, place], mass[row, place])
+            entries, number = columns.numbers(target)
+            keys, inverse = np.unique(row[entries] * width + number, return_inverse=True)
+            found_keys.append(keys)
+            sums: Numbers = np.bincount(inverse, weights=vote[entries], minlength=len(keys)).astype(np.float64)
+            found_sums.append(sums)
+        keys, sums = np.concatenate(found_keys), np.concatenate(found_sums)
         row = keys // width
         found = np.stack([sums, self.config.k * sums / all_votes[row]], axis=1).astype(np.float32)
         return row, keys % width, found
@@ -80,7 +92,8 @@ class TextNeighbors(PairTerm):
         if not len(sources) or not columns.width:
             return self.weights.new_zeros(len(sources), columns.width)
         row, number, found = self.votes(sources, columns)
-        terms = torch.from_numpy(found).to(self.weights).log1p() @ self.weights
+        # No matrix product, which autocast would round to half precision in training, and nothing in ranking.
+        terms = (torch.from_numpy(found).to(self.weights).log1p() * self.weights).sum(dim=1)
         entries, column = columns.places(number)
         parts = terms.index_select(0, torch.from_numpy(entries).to(terms.device))
         return columns.filled(row[entries], column, parts, len(sources))
