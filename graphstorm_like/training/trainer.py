@@ -452,15 +452,7 @@ def describe(experiment: Experiment) -> str:
             f"edge features and text are kept in the graph, but no model reads those of {', '.join(unread)} (see "
             f"model.edge_inputs, task.inputs)"
         )
-    return "; ".join([sizes, _learning_parameters(experiment), *_steps(experiment), *notes])
-
-
-def _steps(experiment: Experiment) -> Iterator[str]:
-    """What `train.batch_size: auto` comes to."""
-    pipeline = experiment.pipeline
-    if pipeline.train.batch_size == "auto":
-        stream = experiment.learner.objective.stream("auto", pipeline.seed)
-        yield f"{stream.steps:,} steps an epoch, of {stream.batch_size:,} rows (train.batch_size: auto)"
+    return "; ".join([sizes, _learning_parameters(experiment), *notes])
 
 
 def _learning_parameters(experiment: Experiment) -> str:

@@ -124,6 +124,9 @@ def _run(phase: PlannedPhase, handover: Handover, reporter: Reporter) -> TrainRe
         reporter.line(f"starts from {phase.start.run}: {', '.join(parts)}")
     reporter.line(describe(experiment))
     trainer = Trainer(experiment, phase.folder, reporter)
+    if trainer.config.batch_size == "auto":
+        steps, rows = trainer.stream.steps, trainer.stream.batch_size
+        reporter.line(f"train.batch_size auto: {steps:,} steps of {rows:,} rows an epoch")
     if not phase.last:  # only what it hands on
         trainer.kept = replace(trainer.kept, most=1)
     keep_hot_rows(experiment, trainer.stream, reporter.line)
