@@ -312,4 +312,5 @@ def test_ranks_take_the_steps_of_one_process(relations: Callable[..., Pipeline],
         "source",
         "target",
         "rank",
+        "candidates",
     ]
