@@ -36,6 +36,7 @@ def write_tables(folder: Path, packages: int = 300) -> None:
         "section_label": np.array(["libs", "python", "fonts"])[rng.integers(3, size=packages)],
         "section_split": splits[rng.choice(3, p=[0.6, 0.2, 0.2], size=packages)],
         "section": np.array(["libs", "python", "fonts"])[rng.integers(3, size=packages)],
+        "priority": np.array(["optional", "important"])[rng.integers(2, size=packages)],
         "log_installed_size": rng.normal(5.0, 2.0, size=packages).astype(np.float32),
         "size_split": splits[rng.choice(3, p=[0.6, 0.2, 0.2], size=packages)],
     }
