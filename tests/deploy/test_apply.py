@@ -76,6 +76,7 @@ def test_training_tables_give_what_infer_gave(packed: Packed) -> None:
     check_same(packed)
 
 
+@pytest.mark.slow
 def test_words_of_new_tables(make_packed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Entries of a wide feature, also of texts that have no known word."""
     monkeypatch.setattr(gconstruct.features, "SPARSE_WIDTH", 2)
