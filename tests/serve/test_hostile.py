@@ -224,3 +224,80 @@ def test_a_worker_that_hangs_is_replaced(ask_all: Any) -> None:
     answers, died = ask_all(["hang"])
     assert "took too long" in str(answers[0])
     assert died == 1
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Any:
+    """The application over a pool that answers everything with {}, and is never started."""
+    pytest.importorskip("fastapi")
+    from graphstorm_like.serve.app import make_app
+
+    made, pool = make_app(Settings(model="", graph="", work=str(tmp_path)), Limits())
+
+    async def ask(question: dict[str, Any]) -> dict[str, Any]:
+        if question["ids"] == ["bad"]:
+            raise AnswerError("unknown type '\ud800'", REFUSED)
+        return {}
+
+    pool.ask = ask  # type: ignore[method-assign]
+    return made
+
+
+def called(app: Any, body: Iterator[bytes], headers: dict[str, str], path: str = "/predict") -> tuple[int, bytes, int]:
+    """Status, body and how many bytes were read of a request."""
+    read = 0
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        nonlocal read
+        chunk = next(body, b"")
+        read += len(chunk)
+        return {"type": "http.request", "body": chunk, "more_body": bool(chunk)}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    raw = [(key.encode(), value.encode()) for key, value in headers.items()]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": raw, "query_string": b"", "http_version": "1.1"}
+    asyncio.run(app(scope, receive, send))
+    content = b"".join(message.get("body", b"") for message in sent[1:])
+    closes = (b"connection", b"close") in sent[0]["headers"]
+    assert closes == (sent[0]["status"] == 413)
+    return sent[0]["status"], content, read
+
+
+@pytest.mark.parametrize("path", ["/predict", "/invocations"])
+@pytest.mark.parametrize("length", [None, "10", "-1", "none"])
+def test_bodies_are_counted_as_they_come(app: Any, path: str, length: str | None) -> None:
+    """Whatever the length that the client states, if any; and no more is read than the limit."""
+    headers = {} if length is None else {"content-length": length}
+    status, content, read = called(app, iter([b" " * (1 << 16)] * 10_000), headers, path)
+    assert status == 413
+    assert b"must be at most 8,388,608 bytes" in content
+    assert read <= (8 << 20) + (1 << 16)
+    status, _, _ = called(app, iter([b"{", b'"ids": ["a"]', b"}"]), headers, path)
+    assert status == 200
+    assert called(app, iter([]), {"content-length": "9" * 30}, path)[0] == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b'{"ids": ["\\ud800"]}', 422),
+        (b'{"ids": ["bad"]}', 422),  # whose message cannot be UTF-8
+        (b'{"time": NaN}', 422),
+        (b'{"nodes": {"item": [{"price": Infinity}]}}', 200),  # refused by the worker, which names row and column
+        (b'{"nodes": {"item": [{"price": ' + b"9" * 5000 + b"}]}}", 422),
+        (b'{"nodes": {"item": [{"price": ' + b"[" * 1000 + b"]" * 1000 + b"}]}}", 422),
+        (b"[" * 100_000, 422),
+        (b'{"ids": ["\xff"]}', 422),
+        (b'{"ids": ["a"], "ids": ["bad"]}', 422),  # of equal keys the last one counts
+        (b"[]", 422),
+        (b"", 422),
+    ],
+)
+def test_bodies_that_are_no_question(app: Any, body: bytes, status: int) -> None:
+    for path in ("/predict", "/invocations"):
+        got, content, _ = called(app, iter([body]), {}, path)
+        assert got == status, content
+        assert got == 200 or json.loads(content)["error"]
