@@ -17,7 +17,7 @@ from graphstorm_like.config.images import check_images
 from graphstorm_like.config.launchers import LaunchConfig
 from graphstorm_like.config.launchers.local import LocalLaunchConfig
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
-from graphstorm_like.config.phases.base import PhaseSurroundings
+from graphstorm_like.config.phases import PhaseSurroundings
 from graphstorm_like.config.plugins import import_plugins
 from graphstorm_like.config.presets import Quality
 from graphstorm_like.config.problems import Problem, below, check_input_names, ends_known, unknown_name

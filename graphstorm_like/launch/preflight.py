@@ -17,8 +17,7 @@ from pathlib import Path
 from graphstorm_like.config.launchers.local import LocalLaunchConfig
 from graphstorm_like.config.model import SHARED
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.text_encoders import TextEncoderConfig
-from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
+from graphstorm_like.config.text_encoders import HuggingFaceConfig, TextEncoderConfig
 from graphstorm_like.config.yaml_source import Origin
 from graphstorm_like.errors import ConfigError, GslError, MissingExtraError
 from graphstorm_like.graph.dgl.trust import check_packages

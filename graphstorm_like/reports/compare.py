@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from graphstorm_like.config.metrics.base import selected_metric
+from graphstorm_like.config.metrics import selected_metric
 from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.schema import read_manifest

@@ -17,8 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from graphstorm_like.config.search import SearchConfig
-from graphstorm_like.config.search.exact import ExactSearchConfig
+from graphstorm_like.config.search import ExactSearchConfig, SearchConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import (
     check_contents,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from graphstorm_like.config.search.exact import ExactSearchConfig
+from graphstorm_like.config.search import ExactSearchConfig
 from graphstorm_like.search.kinds import INDEXES, VectorIndex
 from graphstorm_like.search.kinds.base import Floats, Rows
 

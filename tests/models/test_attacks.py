@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from graphstorm_like.config.attacks.fgm import FgmConfig
-from graphstorm_like.config.attacks.pgd import PgdConfig
+from graphstorm_like.config.attacks import FgmConfig, PgdConfig
 from graphstorm_like.models.attacks import attack_of
 from graphstorm_like.models.attacks.base import random_rows, within
 

@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphstorm_like.config import Pipeline
-from graphstorm_like.config.link_losses.flat_nce import FlatNceConfig
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
+from graphstorm_like.config.link_losses import FlatNceConfig, InfoNceConfig
 from graphstorm_like.models.losses import LINK_LOSSES
 from graphstorm_like.models.losses.base import true_pairs
 from graphstorm_like.models.losses.flat_nce import FlatNce

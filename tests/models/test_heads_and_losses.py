@@ -9,14 +9,15 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
-from graphstorm_like.config.link_heads.dot import DotHeadConfig
-from graphstorm_like.config.link_losses import LinkLossConfig
-from graphstorm_like.config.link_losses.bpr import BprConfig
-from graphstorm_like.config.link_losses.cross_entropy import CrossEntropyConfig
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
-from graphstorm_like.config.link_losses.margin import MarginConfig
-from graphstorm_like.config.link_losses.self_adversarial import SelfAdversarialConfig
+from graphstorm_like.config.link_heads import DistMultHeadConfig, DotHeadConfig
+from graphstorm_like.config.link_losses import (
+    BprConfig,
+    CrossEntropyConfig,
+    InfoNceConfig,
+    LinkLossConfig,
+    MarginConfig,
+    SelfAdversarialConfig,
+)
 from graphstorm_like.models.heads import EdgeHead, NodeClassifier
 from graphstorm_like.models.link_heads.distmult import DistMultHead
 from graphstorm_like.models.link_heads.dot import DotHead

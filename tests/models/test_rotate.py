@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from graphstorm_like.config import Pipeline
-from graphstorm_like.config.link_heads.rotate import RotateHeadConfig
+from graphstorm_like.config.link_heads import RotateHeadConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.models.link_heads import LINK_HEADS, base

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from graphstorm_like.config import Pipeline, build_pipeline
-from graphstorm_like.config.negatives.hard import HardNegativesConfig
+from graphstorm_like.config.negatives import HardNegativesConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.sampling.batch import LinkTargets, StreamPosition

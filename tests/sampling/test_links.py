@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from graphstorm_like.config.inverses import inverse_of
-from graphstorm_like.config.link_heads.dot import DotHeadConfig
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
-from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.config.link_heads import DotHeadConfig
+from graphstorm_like.config.link_losses import InfoNceConfig
+from graphstorm_like.config.negatives import UniformNegativesConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.models.link_heads.dot import DotHead

@@ -13,10 +13,8 @@ import torch
 
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.base import PositiveInt
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
-from graphstorm_like.config.negatives import NegativesConfig
-from graphstorm_like.config.negatives.popularity import PopularityNegativesConfig
-from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.config.link_losses import InfoNceConfig
+from graphstorm_like.config.negatives import NegativesConfig, PopularityNegativesConfig, UniformNegativesConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.models.losses.info_nce import InfoNce

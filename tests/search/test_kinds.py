@@ -9,10 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphstorm_like.config.search import SearchConfig
-from graphstorm_like.config.search.exact import ExactSearchConfig
-from graphstorm_like.config.search.hnsw import HnswSearchConfig
-from graphstorm_like.config.search.ivf import IvfSearchConfig
+from graphstorm_like.config.search import ExactSearchConfig, HnswSearchConfig, IvfSearchConfig, SearchConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.search.kinds import INDEXES, VectorIndex, exact
 from graphstorm_like.search.kinds.base import Floats

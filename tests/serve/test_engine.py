@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from graphstorm_like.config.search.exact import ExactSearchConfig
+from graphstorm_like.config.search import ExactSearchConfig
 from graphstorm_like.deploy.model import Model
 from graphstorm_like.deploy.tables import NewTables, given_tables
 from graphstorm_like.errors import GslError

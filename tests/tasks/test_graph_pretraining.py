@@ -15,10 +15,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from graphstorm_like.config import Pipeline
-from graphstorm_like.config.link_heads import LinkHeadConfig
-from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
-from graphstorm_like.config.link_heads.dot import DotHeadConfig
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
+from graphstorm_like.config.link_heads import DistMultHeadConfig, DotHeadConfig, LinkHeadConfig
+from graphstorm_like.config.link_losses import InfoNceConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.inference.export import export
 from graphstorm_like.launch.show.batch import show_batch

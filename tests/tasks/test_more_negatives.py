@@ -18,11 +18,9 @@ from torch import Tensor
 
 from graphstorm_like.config import Pipeline
 from graphstorm_like.config.inverses import inverse_of
-from graphstorm_like.config.link_heads import LinkHeadConfig
-from graphstorm_like.config.link_heads.dot import DotHeadConfig
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
-from graphstorm_like.config.negatives import NegativesConfig
-from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.config.link_heads import DotHeadConfig, LinkHeadConfig
+from graphstorm_like.config.link_losses import InfoNceConfig
+from graphstorm_like.config.negatives import NegativesConfig, UniformNegativesConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.models.link_heads import LINK_HEADS

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from graphstorm_like.config import Pipeline
-from graphstorm_like.config.pair_terms.sketches import SketchesConfig
+from graphstorm_like.config.pair_terms import SketchesConfig
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import StreamPosition

@@ -13,7 +13,7 @@ import pytest
 
 from graphstorm_like.config import build_pipeline
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
+from graphstorm_like.config.text_encoders import HuggingFaceConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter

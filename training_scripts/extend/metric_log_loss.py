@@ -10,8 +10,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from graphstorm_like.config.metrics import MetricConfig
-from graphstorm_like.config.metrics.base import Measured
+from graphstorm_like.config.metrics import Measured, MetricConfig
 from graphstorm_like.tasks.metrics.base import METRICS, Metric, Numbers, Sums
 
 

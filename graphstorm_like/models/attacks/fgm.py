@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from graphstorm_like.config.attacks.fgm import FgmConfig
+from graphstorm_like.config.attacks import FgmConfig
 from graphstorm_like.models.attacks.base import ATTACKS, Attack, Gradients, Rows, steepest
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from graphstorm_like.config.attacks.pgd import PgdConfig
+from graphstorm_like.config.attacks import PgdConfig
 from graphstorm_like.models.attacks.base import ATTACKS, Attack, Gradients, Rows, random_rows, steepest, within
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphstorm_like.config.label_losses.bce import BceConfig
+from graphstorm_like.config.label_losses import BceConfig
 from graphstorm_like.models.label_losses.base import LABEL_LOSSES, LabelLoss
 
 

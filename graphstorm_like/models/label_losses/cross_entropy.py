@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphstorm_like.config.label_losses.cross_entropy import ClassCrossEntropyConfig
+from graphstorm_like.config.label_losses import ClassCrossEntropyConfig
 from graphstorm_like.models.label_losses.base import LABEL_LOSSES, LabelLoss
 
 

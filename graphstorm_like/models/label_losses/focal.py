@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphstorm_like.config.label_losses.focal import FocalConfig
+from graphstorm_like.config.label_losses import FocalConfig
 from graphstorm_like.models.label_losses.base import LABEL_LOSSES, LabelLoss
 
 

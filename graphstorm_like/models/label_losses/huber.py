@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphstorm_like.config.label_losses.huber import HuberConfig
+from graphstorm_like.config.label_losses import HuberConfig
 from graphstorm_like.models.label_losses.base import LABEL_LOSSES, NumberLoss
 
 

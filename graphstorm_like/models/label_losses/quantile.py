@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from graphstorm_like.config.label_losses.quantile import QuantileLossConfig
+from graphstorm_like.config.label_losses import QuantileLossConfig
 from graphstorm_like.models.label_losses.base import LABEL_LOSSES, NumberLoss
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from graphstorm_like.config.label_losses.shrinkage import ShrinkageConfig
+from graphstorm_like.config.label_losses import ShrinkageConfig
 from graphstorm_like.models.label_losses.base import LABEL_LOSSES, NumberLoss
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.link_heads.bilinear import BilinearHeadConfig
+from graphstorm_like.config.link_heads import BilinearHeadConfig
 from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, scaled
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.link_heads.complex import ComplexHeadConfig
+from graphstorm_like.config.link_heads import ComplexHeadConfig
 from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, check_even, moduli, scaled
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
+from graphstorm_like.config.link_heads import DistMultHeadConfig
 from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, scaled
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.inverses import is_inverse
-from graphstorm_like.config.link_heads.dot import DotHeadConfig
+from graphstorm_like.config.link_heads import DotHeadConfig
 from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead
 
 

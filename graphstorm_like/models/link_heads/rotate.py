@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.link_heads.rotate import RotateHeadConfig
+from graphstorm_like.config.link_heads import RotateHeadConfig
 from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, check_even, distances, moduli, scaled, wide
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.link_heads.transe import TransEHeadConfig
+from graphstorm_like.config.link_heads import TransEHeadConfig
 from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead, distances, scaled, wide
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.inverses import is_inverse
-from graphstorm_like.config.link_heads.two_tower import TwoTowerHeadConfig
+from graphstorm_like.config.link_heads import TwoTowerHeadConfig
 from graphstorm_like.models.link_heads.base import LINK_HEADS, LinkHead
 
 

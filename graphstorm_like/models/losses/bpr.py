@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphstorm_like.config.link_losses.bpr import BprConfig
+from graphstorm_like.config.link_losses import BprConfig
 from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, corrected, mean_over_negatives, true_pairs
 
 

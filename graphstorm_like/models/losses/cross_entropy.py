@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphstorm_like.config.link_losses.cross_entropy import CrossEntropyConfig
+from graphstorm_like.config.link_losses import CrossEntropyConfig
 from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, corrected, mean_over_negatives, true_pairs
 
 

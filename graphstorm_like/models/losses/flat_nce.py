@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphstorm_like.config.link_losses.flat_nce import FlatNceConfig
+from graphstorm_like.config.link_losses import FlatNceConfig
 from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, corrected, negatives, true_pairs
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
+from graphstorm_like.config.link_losses import InfoNceConfig
 from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, corrected, true_columns
 
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphstorm_like.config.link_losses.self_adversarial import SelfAdversarialConfig
+from graphstorm_like.config.link_losses import SelfAdversarialConfig
 from graphstorm_like.models.losses.base import LINK_LOSSES, LinkLoss, corrected, negatives, true_pairs
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from graphstorm_like.config.time_encodings.cosine import CosineConfig
+from graphstorm_like.config.time_encodings import CosineConfig
 from graphstorm_like.models.time_encodings.base import TIME_ENCODINGS, TimeEncoding, spread_frequencies
 
 

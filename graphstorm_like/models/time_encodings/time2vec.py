@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from graphstorm_like.config.time_encodings.time2vec import Time2VecConfig
+from graphstorm_like.config.time_encodings import Time2VecConfig
 from graphstorm_like.models.time_encodings.base import TIME_ENCODINGS, TimeEncoding, spread_frequencies
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from graphstorm_like.config.search.exact import ExactSearchConfig
+from graphstorm_like.config.search import ExactSearchConfig
 from graphstorm_like.search.kinds.base import INDEXES, Floats, Rows, VectorIndex
 
 BLOCK_SCORES, BLOCK_VECTORS = 20_000_000, 100_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphstorm_like.config.search.hnsw import HnswSearchConfig
+from graphstorm_like.config.search import HnswSearchConfig
 from graphstorm_like.search.kinds.base import INDEXES
 from graphstorm_like.search.kinds.faiss_index import FaissIndex
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from graphstorm_like.config.search.ivf import IvfSearchConfig
+from graphstorm_like.config.search import IvfSearchConfig
 from graphstorm_like.search.kinds.base import INDEXES
 from graphstorm_like.search.kinds.faiss_index import FaissIndex
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphstorm_like.config.metrics.accuracy import AccuracyConfig
+from graphstorm_like.config.metrics import AccuracyConfig
 from graphstorm_like.tasks.metrics.base import METRICS
 from graphstorm_like.tasks.metrics.engine import torchmetrics
 from graphstorm_like.tasks.metrics.summed import TorchMetric

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphstorm_like.config.metrics.amri import AmriConfig
+from graphstorm_like.config.metrics import AmriConfig
 from graphstorm_like.tasks.metrics.base import METRICS, Metric, Numbers, Sums
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphstorm_like.config.metrics.calibration_error import CalibrationErrorConfig
+from graphstorm_like.config.metrics import CalibrationErrorConfig
 from graphstorm_like.tasks.metrics.base import METRICS, Metric, Numbers, Sums
 
 

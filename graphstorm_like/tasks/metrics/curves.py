@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from graphstorm_like.config.metrics.of_class import OfClassConfig
+from graphstorm_like.config.metrics import OfClassConfig
 from graphstorm_like.tasks.metrics.base import LabelFacts, Sums
 from graphstorm_like.tasks.metrics.summed import TorchMetric
 

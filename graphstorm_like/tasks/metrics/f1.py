@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from graphstorm_like.config.metrics.f1 import F1Config
+from graphstorm_like.config.metrics import F1Config
 from graphstorm_like.tasks.metrics.base import METRICS, Sums
 from graphstorm_like.tasks.metrics.engine import torchmetrics
 from graphstorm_like.tasks.metrics.summed import TorchMetric

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphstorm_like.config.metrics.f_beta import FBetaConfig
+from graphstorm_like.config.metrics import FBetaConfig
 from graphstorm_like.tasks.metrics.base import METRICS, LabelFacts, Metric, Numbers, Sums
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphstorm_like.config.metrics.hits import HitsConfig
+from graphstorm_like.config.metrics import HitsConfig
 from graphstorm_like.tasks.metrics.base import METRICS, Metric, Numbers, Sums
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphstorm_like.config.metrics.mse import MseConfig
+from graphstorm_like.config.metrics import MseConfig
 from graphstorm_like.tasks.metrics.base import METRICS, Metric, Numbers, Sums
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from graphstorm_like.config.metrics.precision_at_k import PrecisionAtKConfig
+from graphstorm_like.config.metrics import PrecisionAtKConfig
 from graphstorm_like.tasks.metrics.base import METRICS, Sums
 from graphstorm_like.tasks.metrics.curves import CurveMetric
 from graphstorm_like.tasks.metrics.engine import torchmetrics

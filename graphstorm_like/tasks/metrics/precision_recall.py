@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphstorm_like.config.metrics.precision_recall import PrecisionRecallConfig
+from graphstorm_like.config.metrics import PrecisionRecallConfig
 from graphstorm_like.tasks.metrics.base import METRICS, Metric, Numbers, Sums
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from graphstorm_like.config.metrics.r2 import R2Config
+from graphstorm_like.config.metrics import R2Config
 from graphstorm_like.tasks.metrics.base import METRICS, Numbers, Sums
 from graphstorm_like.tasks.metrics.engine import torchmetrics
 from graphstorm_like.tasks.metrics.summed import TorchMetric

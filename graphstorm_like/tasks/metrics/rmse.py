@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphstorm_like.config.metrics.rmse import RmseConfig
+from graphstorm_like.config.metrics import RmseConfig
 from graphstorm_like.tasks.metrics.base import METRICS, Numbers, Sums
 from graphstorm_like.tasks.metrics.engine import torchmetrics
 from graphstorm_like.tasks.metrics.summed import TorchMetric

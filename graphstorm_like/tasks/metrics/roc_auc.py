@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from graphstorm_like.config.metrics.roc_auc import RocAucConfig
+from graphstorm_like.config.metrics import RocAucConfig
 from graphstorm_like.tasks.metrics.base import METRICS
 from graphstorm_like.tasks.metrics.curves import CurveMetric
 from graphstorm_like.tasks.metrics.engine import torchmetrics

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.pair_terms.sketches import SketchesConfig
+from graphstorm_like.config.pair_terms import SketchesConfig
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.models.link_heads.base import in_blocks
 from graphstorm_like.sampling.negatives.paths import Neighbors, shown_ends

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from graphstorm_like.config.task_weightings import TaskWeightingConfig
-from graphstorm_like.config.task_weightings.base import AdaptiveWeightingConfig
+from graphstorm_like.config.task_weightings import AdaptiveWeightingConfig, TaskWeightingConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.registry import Registry

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from graphstorm_like.config.task_weightings.excess_risk import ExcessRiskConfig
+from graphstorm_like.config.task_weightings import ExcessRiskConfig
 from graphstorm_like.tasks.weightings.base import WEIGHTINGS, AdaptiveWeighting, StepLosses, task_gradients
 
 

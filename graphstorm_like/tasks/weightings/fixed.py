@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from graphstorm_like.config.task_weightings.fixed import FixedWeightingConfig
+from graphstorm_like.config.task_weightings import FixedWeightingConfig
 from graphstorm_like.tasks.weightings.base import WEIGHTINGS, StepLosses, TaskWeighting
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from graphstorm_like.config.task_weightings.grad_norm import GradNormConfig
+from graphstorm_like.config.task_weightings import GradNormConfig
 from graphstorm_like.tasks.weightings.base import WEIGHTINGS, AdaptiveWeighting, StepLosses, task_gradients
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from graphstorm_like.config.task_weightings.group_dro import GroupDroConfig
+from graphstorm_like.config.task_weightings import GroupDroConfig
 from graphstorm_like.tasks.weightings.base import WEIGHTINGS, AdaptiveWeighting, StepLosses
 
 

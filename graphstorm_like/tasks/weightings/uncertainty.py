@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from graphstorm_like.config.task_weightings.uncertainty import UncertaintyWeightingConfig
+from graphstorm_like.config.task_weightings import UncertaintyWeightingConfig
 from graphstorm_like.tasks.weightings.base import WEIGHTINGS, StepLosses, TaskWeighting
 
 

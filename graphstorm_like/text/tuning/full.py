@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphstorm_like.config.tuning.full import FullTuning
+from graphstorm_like.config.tuning import FullTuning
 from graphstorm_like.text.tuning.base import TUNINGS, Tuning
 
 

@@ -6,7 +6,7 @@ import copy
 
 from torch import nn
 
-from graphstorm_like.config.tuning.lora import LoraTuning
+from graphstorm_like.config.tuning import LoraTuning
 from graphstorm_like.errors import ConfigError, MissingExtraError
 from graphstorm_like.text.tuning.base import TUNINGS, Tuning
 

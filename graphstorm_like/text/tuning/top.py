@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from graphstorm_like.config.tuning.top import TopTuning
+from graphstorm_like.config.tuning import TopTuning
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.text.layers import layer_list
 from graphstorm_like.text.tuning.base import TUNINGS, Tuning

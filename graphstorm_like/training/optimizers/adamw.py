@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from graphstorm_like.config.optimizers.adamw import AdamWConfig
+from graphstorm_like.config.optimizers import AdamWConfig
 from graphstorm_like.training.optimizers.base import OPTIMIZERS, Groups
 
 

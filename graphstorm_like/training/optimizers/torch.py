@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from graphstorm_like.config.optimizers.torch import TorchOptimizerConfig
+from graphstorm_like.config.optimizers import TorchOptimizerConfig
 from graphstorm_like.errors import ConfigError, did_you_mean
 from graphstorm_like.training.optimizers.base import OPTIMIZERS, Groups
 

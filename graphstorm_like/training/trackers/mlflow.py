@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from graphstorm_like.config.trackers.mlflow import MlflowConfig
+from graphstorm_like.config.trackers import MlflowConfig
 from graphstorm_like.files import read_object, write_json
 from graphstorm_like.training.trackers.base import TRACKERS, RunTracker, TrackedRun, flat
 

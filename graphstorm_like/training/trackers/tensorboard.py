@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from graphstorm_like.config.trackers.tensorboard import TensorBoardConfig
+from graphstorm_like.config.trackers import TensorBoardConfig
 from graphstorm_like.training.trackers.base import TRACKERS, RunTracker, TrackedRun
 
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from hashlib import blake2b
 
-from graphstorm_like.config.trackers.wandb import WandbConfig
+from graphstorm_like.config.trackers import WandbConfig
 from graphstorm_like.files import read_object, write_json
 from graphstorm_like.training.trackers.base import TRACKERS, RunTracker, TrackedRun
 

@@ -15,7 +15,7 @@ from gconstruct.leaks import LEAKS, Leak, find_leaks, read_leaks
 from gconstruct.leaks import pairs as pairs_module
 from gconstruct.leaks import relations as relations_module
 from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.partitioners.random import RandomPartitions
+from graphstorm_like.config.partitioners import RandomPartitions
 from graphstorm_like.errors import DataError
 
 from ..tables import graph, item, link, write
