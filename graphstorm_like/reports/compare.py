@@ -16,7 +16,7 @@ from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.reports.run_folder import RunFolder
-from graphstorm_like.training.trackers.base import flat
+from graphstorm_like.training.trackers import flat
 
 _NEUTRAL = ("name", "output", "cache", "quality", "report", "graph.path", "graph.base", "launch.", "train.track.")
 """Keys in which runs may differ without differing in what they do"""

@@ -30,8 +30,7 @@ from graphstorm_like.files import (
     reserve,
     write_json,
 )
-from graphstorm_like.search.kinds import INDEXES, VectorIndex
-from graphstorm_like.search.kinds.base import Floats, Rows
+from graphstorm_like.search.kinds import INDEXES, Floats, Rows, VectorIndex
 from graphstorm_like.search.recall import Recall, measure_recall
 from graphstorm_like.search.vectors import Exported, Similarity, list_numbers, normalised
 

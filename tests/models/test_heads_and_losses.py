@@ -19,14 +19,8 @@ from graphstorm_like.config.link_losses import (
     SelfAdversarialConfig,
 )
 from graphstorm_like.models.heads import EdgeHead, NodeClassifier
-from graphstorm_like.models.link_heads.distmult import DistMultHead
-from graphstorm_like.models.link_heads.dot import DotHead
-from graphstorm_like.models.losses import LINK_LOSSES
-from graphstorm_like.models.losses.bpr import Bpr
-from graphstorm_like.models.losses.cross_entropy import CrossEntropy
-from graphstorm_like.models.losses.info_nce import InfoNce
-from graphstorm_like.models.losses.margin import Margin
-from graphstorm_like.models.losses.self_adversarial import SelfAdversarial
+from graphstorm_like.models.link_heads import DistMultHead, DotHead
+from graphstorm_like.models.losses import LINK_LOSSES, Bpr, CrossEntropy, InfoNce, Margin, SelfAdversarial
 
 TYPE = ("a", "r", "b")
 

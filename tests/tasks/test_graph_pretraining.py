@@ -22,7 +22,7 @@ from graphstorm_like.inference.export import export
 from graphstorm_like.launch.show.batch import show_batch
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.models.link_heads import LINK_HEADS
-from graphstorm_like.models.losses.info_nce import InfoNce
+from graphstorm_like.models.losses import InfoNce
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.group import SINGLE_PROCESS
 from graphstorm_like.sampling.batch import (

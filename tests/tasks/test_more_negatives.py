@@ -23,9 +23,8 @@ from graphstorm_like.config.link_losses import InfoNceConfig
 from graphstorm_like.config.negatives import NegativesConfig, UniformNegativesConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.models.link_heads import LINK_HEADS
-from graphstorm_like.models.link_heads.dot import DotHead
-from graphstorm_like.models.losses.info_nce import InfoNce
+from graphstorm_like.models.link_heads import LINK_HEADS, DotHead
+from graphstorm_like.models.losses import InfoNce
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.sampling.batch import LinkTargets, StreamPosition
