@@ -7,9 +7,11 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from graphstorm_like.config.metrics import selected_metric
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import read_object
@@ -21,8 +23,6 @@ from graphstorm_like.launch.state import MAIN_FILES, best_weights, stage_folder
 
 PERFECT, MANY_ROWS = 0.995, 200
 """A score from which on many rows are suspicious. 200 rows: by chance 0.995 is reached of 0.97 in one of 50 runs."""
-_BOUNDED = frozenset({"accuracy", "macro_f1", "f1", "roc_auc", "average_precision", "r2", "mrr"})
-"""Metrics of which 1 is the best."""
 
 
 def summary(pipeline: Pipeline, arguments: Sequence[str], shown: Callable[[Path], str] = str) -> Iterator[str]:
@@ -75,16 +75,24 @@ def suspicions(pipeline: Pipeline, graph_folder: Path, scores: Mapping[str, Mapp
     ending = f" {about}, label {getattr(pipeline.task, 'label', None)}"
     found = [leak for leak in read_leaks(graph_folder) or [] if leak.rule == TELLING_INPUT]
     lines = [leak.line() for leak in found if leak.where.endswith(ending)]
-    metric = getattr(pipeline.task, "select_by", None)
+    metric = _selecting_metric(pipeline)
     for split, of_split in scores.items():
-        value = of_split.get(metric) if metric in _BOUNDED else None
+        value = None if metric is None else of_split.get(metric)
         rows = _labelled(graph_folder, pipeline, split)
-        if value is not None and value >= PERFECT and rows >= MANY_ROWS:
+        if value is not None and PERFECT <= value <= 1 and rows >= MANY_ROWS:
             lines.append(
                 f"{metric} of {split} is suspiciously perfect ({value:.4f} of {rows:,} rows): look for an input "
                 "that is made from the label, or known only after it"
             )
     return lines
+
+
+def _selecting_metric(pipeline: Pipeline) -> str | None:
+    """The metric that selects, where more is better: the best is 1. None of several tasks, and where there is none."""
+    with suppress(AttributeError, StopIteration):
+        if selected_metric(pipeline.task).higher_is_better:
+            return str(getattr(pipeline.task, "select_by"))  # noqa: B009
+    return None
 
 
 def suspicions_of_run(pipeline: Pipeline) -> list[str]:
