@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -97,7 +98,7 @@ def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages:
     from graphstorm_like.launch.mirrored.session import publish_loose
     from graphstorm_like.launch.preflight import check_run
     from graphstorm_like.launch.state import STAGES
-    from graphstorm_like.launch.summary import summary
+    from graphstorm_like.launch.summary import summary, suspicions_of_run, warning_block
 
     checked, origin = load_with_origin(pipeline, overrides or ())
     local = localised(checked)
@@ -115,6 +116,8 @@ def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages:
         warn = partial(typer.echo, err=True)
         report_of_run(Path(local.output), ["gsl", "run", *arguments], warn)
         publish_loose(checked, warn)
+    if block := warning_block(suspicions_of_run(local)):
+        typer.secho(block, fg="red" if sys.stderr.isatty() else None, err=True)
     if not quiet:
         for line in summary(local, arguments, shown(checked)):
             typer.echo(line)

@@ -6,16 +6,23 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from graphstorm_like.config.metrics import selected_metric
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import read_object
+from graphstorm_like.graph.schema import read_manifest
+from graphstorm_like.graph.store import type_name
 from graphstorm_like.launch.show.table import table
 from graphstorm_like.launch.stages import METRICS_FILE, read_scores
 from graphstorm_like.launch.state import MAIN_FILES, best_weights, stage_folder
+
+PERFECT, MANY_ROWS = 0.995, 200
+"""A score from which on many rows are suspicious. 200 rows: by chance 0.995 is reached of 0.97 in one of 50 runs."""
 
 
 def summary(pipeline: Pipeline, arguments: Sequence[str], shown: Callable[[Path], str] = str) -> Iterator[str]:
@@ -32,6 +39,7 @@ def summary(pipeline: Pipeline, arguments: Sequence[str], shown: Callable[[Path]
     yield ""
     yield f"{pipeline.name}: {pipeline.task.type}"
     yield from _scores(scores)
+    yield from warning_block(suspicions_of_run(pipeline)).splitlines()
     yield ""
     places = {
         "graph": shown(stage_folder(pipeline, "construct")),
@@ -54,6 +62,71 @@ def summary(pipeline: Pipeline, arguments: Sequence[str], shown: Callable[[Path]
     gsl = _program("gsl")
     yield f"  {gsl} show graph {shlex.join(arguments)}"
     yield f"  {gsl} show batch {shlex.join(arguments)}"
+
+
+def suspicions(pipeline: Pipeline, graph_folder: Path, scores: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    """What makes the scores of a run too good to be believed: inputs that tell the label alone, as construction has
+    found, and a nearly perfect score of many rows."""
+    from gconstruct.leaks import TELLING_INPUT, read_leaks
+
+    if pipeline.graph.on_leak == "ignore":
+        return []
+    about = type_name(pipeline.task.row_type) if pipeline.task.row_type is not None else ""
+    ending = f" {about}, label {getattr(pipeline.task, 'label', None)}"
+    found = [leak for leak in read_leaks(graph_folder) or [] if leak.rule == TELLING_INPUT]
+    lines = [leak.line() for leak in found if leak.where.endswith(ending)]
+    metric = _selecting_metric(pipeline)
+    for split, of_split in scores.items():
+        value = None if metric is None else of_split.get(metric)
+        rows = _labelled(graph_folder, pipeline, split)
+        if value is not None and PERFECT <= value <= 1 and rows >= MANY_ROWS:
+            lines.append(
+                f"{metric} of {split} is suspiciously perfect ({value:.4f} of {rows:,} rows): look for an input "
+                "that is made from the label, or known only after it"
+            )
+    return lines
+
+
+def _selecting_metric(pipeline: Pipeline) -> str | None:
+    """The metric that selects, where more is better: the best is 1. None of several tasks, and where there is none."""
+    with suppress(AttributeError, StopIteration):
+        if selected_metric(pipeline.task).higher_is_better:
+            return str(getattr(pipeline.task, "select_by"))  # noqa: B009
+    return None
+
+
+def suspicions_of_run(pipeline: Pipeline) -> list[str]:
+    """Suspicions about a finished run; none where its scores cannot be read."""
+    try:
+        return suspicions(pipeline, stage_folder(pipeline, "construct"), read_scores(pipeline))
+    except DataError:
+        return []
+
+
+def _labelled(graph_folder: Path, pipeline: Pipeline, split: str) -> int:
+    """Rows that a split has of the task's label, or of its edges; 0 where they cannot be told."""
+    row_type, label = pipeline.task.row_type, getattr(pipeline.task, "label", None)
+    try:
+        manifest = read_manifest(graph_folder)
+    except DataError:
+        return 0
+    if row_type is None:
+        return 0
+    if isinstance(row_type, str):
+        schema = manifest.node(row_type).labels.get(label or "")
+        return 0 if schema is None else schema.counts.get(split, 0)
+    edge = manifest.edge(row_type)
+    counts = edge.split_counts if label is None else edge.labels[label].counts
+    return (counts or {}).get(split, 0)
+
+
+def warning_block(lines: Sequence[str]) -> str:
+    """Suspicions as a block that is not overlooked; empty without any."""
+    if not lines:
+        return ""
+    rule = "!" * 72
+    told = "\n".join(f"WARNING: {line}" for line in lines)
+    return f"{rule}\nTOO GOOD TO BE TRUE: these scores may say nothing about new data\n{told}\n{rule}"
 
 
 def _scores(scores: dict[str, dict[str, float]]) -> Iterator[str]:

@@ -267,6 +267,8 @@ class RunReport(_Model):
     """What was run; null: not known"""
     settings: dict[str, Any]
     """The resolved configuration"""
+    warnings: list[str] = []
+    """Why the scores may be too good to be true"""
     notes: list[str] = []
     """What could not be shown, and why"""
     report_seconds: float | None = None

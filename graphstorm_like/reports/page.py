@@ -49,7 +49,7 @@ def page(report: RunReport) -> str:
     parts: list[Html] = []
     for title, body in present:
         parts.append(tag("section", tag("h2", title), body, id=_anchor(title)))
-    main = tag("main", _header(report), tag("nav", *links), _notes(report), *parts, _footer(report))
+    main = tag("main", _warnings(report), _header(report), tag("nav", *links), _notes(report), *parts, _footer(report))
     return document(f"{report.name}: run report", STYLE, main)
 
 
@@ -95,6 +95,14 @@ def _ends(score: Score) -> str | None:
     if score.low is None or score.high is None:
         return None
     return f"{metric(score.low)} – {metric(score.high)}"
+
+
+def _warnings(report: RunReport) -> Html | None:
+    if not report.warnings:
+        return None
+    items = [tag("li", tag("span", "warning", class_="level"), line, class_="warning") for line in report.warnings]
+    title = tag("h2", "Too good to be true?", class_="wrong")
+    return tag("section", title, tag("ul", *items, class_="findings"))
 
 
 def _notes(report: RunReport) -> Html | None:

@@ -16,6 +16,7 @@ from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.schema import SPLITS, LabelSchema
 from graphstorm_like.graph.store import Graph, RowType, type_name
 from graphstorm_like.launch.state import DONE_FILE, STAGES
+from graphstorm_like.launch.summary import suspicions
 from graphstorm_like.reports.buckets import bucket_scores, histogram, power_buckets, rank_histogram
 from graphstorm_like.reports.classes import calibration, class_scores, confusion, count_classes
 from graphstorm_like.reports.embedding_map import embedding_map
@@ -46,6 +47,7 @@ def profile_run(folder: RunFolder, command: Sequence[str] | None = None) -> RunR
     except ConfigError as error:
         report.notes.append(f"Scores come alone, for this version cannot read the run's configuration: {error}")
         return report
+    report.warnings = suspicions(pipeline, folder.graph_folder, folder.scores())
     graph = open_graph(pipeline.task, folder.graph_folder, pipeline.seed)
     _Profiler(folder, graph, report).fill()
     return report
