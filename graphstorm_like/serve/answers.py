@@ -8,21 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from gconstruct.encode_rows import rows_table
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.search import SearchConfig
-from graphstorm_like.errors import ConfigError, DataError, GslError
+from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.inference.rows import EdgeLookup
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.search.kinds import INDEXES, VectorIndex
 from graphstorm_like.search.vectors import normalised
-from graphstorm_like.serve.engine import Engine, NewRows
+from graphstorm_like.serve.engine import Engine, NewRows, attempt
 from graphstorm_like.serve.links import Links
 from graphstorm_like.tasks import EdgeLabelTask, LinkPrediction, LinksOfRelations, MultiTask, NodeLabelTask, Task
 from graphstorm_like.tasks.links import LinkRanker
@@ -78,21 +80,31 @@ class Answers:
                 np.save(temporary, np.asarray(vectors))
                 temporary.rename(self._file(node_type))
 
-    def answer_all(self, questions: Sequence[Question]) -> list[dict[str, Any] | GslError]:
-        """The answer to each question, or what is wrong with it."""
-        brought = [q for q in questions if q.is_new]
-        laid_over = iter(self.engine.lay_over_all([_tables(question) for question in brought]))
-        answers: list[dict[str, Any] | GslError] = []
-        for question in questions:
-            new = next(laid_over) if question.is_new else None
-            if isinstance(new, GslError):
+    def answer_all(self, questions: Sequence[Question]) -> list[dict[str, Any] | BaseException]:
+        """Return the answer to each question, or whatever was raised on the way to it: a GslError says what is wrong
+        with the question."""
+        tables = [attempt(partial(self._tables, q)) if q.is_new else None for q in questions]
+        laid_over = iter(self.engine.lay_over_all([one for one in tables if isinstance(one, dict)]))
+        answers: list[dict[str, Any] | BaseException] = []
+        for question, brought in zip(questions, tables, strict=True):
+            new = next(laid_over) if isinstance(brought, dict) else brought
+            if isinstance(new, BaseException):
                 answers.append(new)
-                continue
-            try:
-                answers.append(KINDS[question.kind](self, question, new))
-            except GslError as err:
-                answers.append(err)
+            else:
+                answers.append(attempt(partial(self._answer, question, new)))
         return answers
+
+    def _answer(self, question: Question, new: NewRows | None) -> dict[str, Any]:
+        return KINDS[question.kind](self, question, new)
+
+    def _tables(self, question: Question) -> dict[str, dict[Any, pa.Table]]:
+        """New rows as Arrow tables of the columns that the model reads. DataError names rows with other values."""
+        self.engine.check_takes_rows()
+        tables: dict[str, dict[Any, pa.Table]] = {"nodes": {}, "edges": {}}
+        for part, by_type in (("nodes", question.nodes or {}), ("edges", question.edges or {})):
+            for name, rows in by_type.items():
+                tables[part][name] = rows_table(f"{part}.{name}", rows, self.engine.needs.get(f"{part}.{name}", []))
+        return tables
 
     # -- kinds of questions --------------------------------------------------------------------------------------
 
@@ -379,21 +391,6 @@ def _ranker(task: LinkPrediction | LinksOfRelations, question: Question) -> Link
         got = question.edge_type or "none"
         raise ConfigError(f"edge_type: must be one that the model ranks, {', '.join(by_name)} (got {got})")
     return by_name[question.edge_type]
-
-
-def _tables(question: Question) -> dict[str, dict[Any, pa.Table]]:
-    """New rows as Arrow tables. DataError when the rows of a table do not fit together."""
-    return {
-        "nodes": {name: _table(f"nodes.{name}", rows) for name, rows in (question.nodes or {}).items()},
-        "edges": {name: _table(f"edges.{name}", rows) for name, rows in (question.edges or {}).items()},
-    }
-
-
-def _table(where: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    try:
-        return pa.Table.from_pylist([dict(row) for row in rows])
-    except (pa.ArrowException, TypeError) as err:
-        raise DataError(f"{where}: rows must have values of one type in each column (got: {err})") from None
 
 
 def _rows(task: NodeLabelTask | EdgeLabelTask, predicted: Any) -> list[dict[str, Any]]:
