@@ -6,6 +6,8 @@ import itertools
 import json
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from graphstorm_like.deploy.folder import FORMAT, KIND
 from graphstorm_like.deploy.model import Model
 from graphstorm_like.errors import ConfigError, GslError
 from graphstorm_like.files import write_json
+from graphstorm_like.forking import child_environment
 from graphstorm_like.reports.run_folder import RunFolder
 from graphstorm_like.testing.graphs import shop_pipeline, write_shop
 
@@ -252,3 +255,12 @@ def test_a_pipe_in_a_folder_does_not_hang_its_reader(foreign: Foreign) -> None:
     (foreign.run / "evaluate" / "metrics.json").unlink()
     os.mkfifo(foreign.run / "evaluate" / "metrics.json")
     assert RunFolder(foreign.run).scores() == {}
+
+
+def test_a_child_does_not_look_for_modules_in_the_working_directory(tmp_path: Path) -> None:
+    """`cd model; gsl serve .` started workers that took the folder's own numpy.py."""
+    (tmp_path / "numpy.py").write_text(EVIL, encoding="utf-8")
+    command = [sys.executable, "-m", "graphstorm_like.serve.worker", "none"]
+    done = subprocess.run(command, cwd=tmp_path, env=child_environment(), capture_output=True, check=False)
+    assert done.returncode
+    assert not (tmp_path / MARKER).exists()
