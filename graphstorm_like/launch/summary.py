@@ -13,6 +13,7 @@ from typing import Any
 
 from graphstorm_like.config.metrics import selected_metric
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import read_object
 from graphstorm_like.graph.schema import read_manifest
@@ -64,21 +65,23 @@ def summary(pipeline: Pipeline, arguments: Sequence[str], shown: Callable[[Path]
     yield f"  {gsl} show batch {shlex.join(arguments)}"
 
 
-def suspicions(pipeline: Pipeline, graph_folder: Path, scores: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+def suspicions(
+    task: TaskConfig, on_leak: str, graph_folder: Path, scores: Mapping[str, Mapping[str, float | None]]
+) -> list[str]:
     """What makes the scores of a run too good to be believed: inputs that tell the label alone, as construction has
     found, and a nearly perfect score of many rows."""
     from gconstruct.leaks import TELLING_INPUT, read_leaks
 
-    if pipeline.graph.on_leak == "ignore":
+    if on_leak == "ignore":
         return []
-    about = type_name(pipeline.task.row_type) if pipeline.task.row_type is not None else ""
-    ending = f" {about}, label {getattr(pipeline.task, 'label', None)}"
+    about = type_name(task.row_type) if task.row_type is not None else ""
+    ending = f" {about}, label {getattr(task, 'label', None)}"
     found = [leak for leak in read_leaks(graph_folder) or [] if leak.rule == TELLING_INPUT]
     lines = [leak.line() for leak in found if leak.where.endswith(ending)]
-    metric = _selecting_metric(pipeline)
+    metric = _selecting_metric(task)
     for split, of_split in scores.items():
         value = None if metric is None else of_split.get(metric)
-        rows = _labelled(graph_folder, pipeline, split)
+        rows = _labelled(graph_folder, task, split)
         if value is not None and PERFECT <= value <= 1 and rows >= MANY_ROWS:
             lines.append(
                 f"{metric} of {split} is suspiciously perfect ({value:.4f} of {rows:,} rows): look for an input "
@@ -87,25 +90,27 @@ def suspicions(pipeline: Pipeline, graph_folder: Path, scores: Mapping[str, Mapp
     return lines
 
 
-def _selecting_metric(pipeline: Pipeline) -> str | None:
+def _selecting_metric(task: TaskConfig) -> str | None:
     """The metric that selects, where more is better: the best is 1. None of several tasks, and where there is none."""
     with suppress(AttributeError, StopIteration):
-        if selected_metric(pipeline.task).higher_is_better:
-            return str(getattr(pipeline.task, "select_by"))  # noqa: B009
+        if selected_metric(task).higher_is_better:
+            return str(getattr(task, "select_by"))  # noqa: B009
     return None
 
 
 def suspicions_of_run(pipeline: Pipeline) -> list[str]:
     """Suspicions about a finished run; none where its scores cannot be read."""
     try:
-        return suspicions(pipeline, stage_folder(pipeline, "construct"), read_scores(pipeline))
+        return suspicions(
+            pipeline.task, pipeline.graph.on_leak, stage_folder(pipeline, "construct"), read_scores(pipeline)
+        )
     except DataError:
         return []
 
 
-def _labelled(graph_folder: Path, pipeline: Pipeline, split: str) -> int:
+def _labelled(graph_folder: Path, task: TaskConfig, split: str) -> int:
     """Rows that a split has of the task's label, or of its edges; 0 where they cannot be told."""
-    row_type, label = pipeline.task.row_type, getattr(pipeline.task, "label", None)
+    row_type, label = task.row_type, getattr(task, "label", None)
     try:
         manifest = read_manifest(graph_folder)
     except DataError:

@@ -11,9 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from graphstorm_like.config.metrics.base import selected_metric
-from graphstorm_like.config.tasks import TaskConfig
-from graphstorm_like.errors import ConfigError, DataError
+from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.reports.run_folder import RunFolder
 from graphstorm_like.training.trackers.base import flat
@@ -102,7 +100,7 @@ def compare(folders: Sequence[RunFolder]) -> Comparison:
     runs = [_run(name, folder) for name, folder in zip(names, folders, strict=True)]
     metrics = {folder.select_by for folder in folders}
     metric = metrics.pop() if len(metrics) == 1 else None
-    compared = Comparison(metric, _higher_is_better(folders[0]), None, runs, differences(folders), _notes(folders))
+    compared = Comparison(metric, folders[0].higher_is_better, None, runs, differences(folders), _notes(folders))
     if metric is not None:
         first = compared.order()[0]
         compared.best = first.name if first.score("valid", metric) is not None else None
@@ -168,15 +166,6 @@ def _interval(value: float, reported: Any) -> Interval:
     if not math.isclose(reported["value"], value, rel_tol=1e-3, abs_tol=1e-3):
         return Interval(float(value))  # it is about other rows
     return Interval(float(value), reported.get("low"), reported.get("high"))
-
-
-def _higher_is_better(folder: RunFolder) -> bool:
-    """Of the metric that selects; of a run that this version does not understand: yes, as of most."""
-    try:
-        task: TaskConfig = folder.pipeline.task
-        return selected_metric(task).higher_is_better
-    except (ConfigError, AttributeError, StopIteration):
-        return True
 
 
 def _notes(folders: Sequence[RunFolder]) -> list[str]:

@@ -43,12 +43,13 @@ def profile_run(folder: RunFolder, command: Sequence[str] | None = None) -> RunR
         report.notes.append("The graph folder is not here: scores come without intervals, baselines and examples.")
         return report
     try:
-        pipeline = folder.pipeline
+        task = folder.task_config
     except ConfigError as error:
         report.notes.append(f"Scores come alone, for this version cannot read the run's configuration: {error}")
         return report
-    report.warnings = suspicions(pipeline, folder.graph_folder, folder.scores())
-    graph = open_graph(pipeline.task, folder.graph_folder, pipeline.seed)
+    on_leak = folder.settings.get("graph", {}).get("on_leak", "warn")
+    report.warnings = suspicions(task, on_leak, folder.graph_folder, folder.scores())
+    graph = open_graph(task, folder.graph_folder, folder.seed)
     _Profiler(folder, graph, report).fill()
     return report
 
@@ -70,7 +71,7 @@ def _facts(folder: RunFolder, command: Sequence[str] | None) -> RunReport:
         task=folder.task,
         strategy=str(train.get("strategy", "")),
         phases=[curve.phase for curve in curves],
-        seed=int(folder.settings.get("seed", 0)),
+        seed=folder.seed,
         finished=_finished(folder),
         data=Data(),
         scores=scores,
@@ -108,7 +109,7 @@ class _Profiler:
 
     def __init__(self, folder: RunFolder, graph: Graph, report: RunReport) -> None:
         self.folder, self.graph, self.report = folder, graph, report
-        self.task = folder.pipeline.task
+        self.task = folder.task_config
         self.manifest = graph.manifest
         self.relations = self.task.ranked_relations(self.manifest.original_edge_types())
         self.label: str | None = getattr(self.task, "label", None)
@@ -129,7 +130,7 @@ class _Profiler:
             self.report.notes.append("Of several tasks at once the report shows the scores and the curves alone.")
         elif not rows:
             self.report.notes.append("There are no predictions or ranks to look at: gsl evaluate and gsl infer.")
-        scorer = Scorer(self.folder.pipeline, self._training_labels(), self.report.data.classes)
+        scorer = Scorer(self.task, self._training_labels(), self.report.data.classes)
         self._scores(scorer, rows)
         split = next((split for split in ("test", "valid") if rows.get(split)), None)
         if split is not None:
@@ -217,7 +218,7 @@ class _Profiler:
         if self._schema() is not None:
             report.baselines = scorer.label_baselines(rows)
         elif rows:
-            seed = self.folder.pipeline.seed
+            seed = self.folder.seed
             report.baselines = scorer.link_baselines(self.graph, self.relations, report.protocol, seed)
 
     # ------------------------------------------------------------------------------------------------ one split

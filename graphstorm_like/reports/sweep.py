@@ -7,7 +7,6 @@ named, and does not stop the others.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.yaml_source import Origin
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.files import exclusive, write_json
+from graphstorm_like.forking import child_environment
 from graphstorm_like.hashing import hash_facts
 from graphstorm_like.launch.host import usable_cores
 from graphstorm_like.launch.preflight import check_run
@@ -205,7 +205,7 @@ class _Pool:
 
     def _spawn(self, command: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
         """In a session of its own: Ctrl-C reaches the sweep alone, which then asks its processes to stop."""
-        environment = {**os.environ}
+        environment = child_environment()
         if self.processes > 1:
             environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // self.processes)))
         return subprocess.Popen(
