@@ -42,6 +42,7 @@ def baselines_of_run(pipeline: Pipeline, reporter: Reporter, fresh: bool, warn: 
         started = time.perf_counter()
         found = fit_baselines(pipeline, Reporter(quiet=True), _Chooser(_budget(pipeline)).left_out)
         seconds = time.perf_counter() - started
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"fingerprint": key, "seconds": round(seconds, 2), **_content(found)})
         reporter.line(f"simple models: {_counts(found)} in {duration(seconds)} -> {path}")
     except Exception as error:  # the run's results are there, whatever is wrong with what they are compared with

@@ -45,7 +45,7 @@ class SimpleModels:
         own, other = scores[self.split][self.select_by], self.compared()[self.select_by]
         return (
             f"The network is below the simple model '{self.best}': {self.split} {self.select_by} {own:.4f} against "
-            f"{other:.4f}. Train it longer or give it other inputs (docs/guide/training.md), or use the simple model"
+            f"{other:.4f}. Look at its inputs and its training (docs/guide/baseline.md), or use the simple model"
         )
 
 

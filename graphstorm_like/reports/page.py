@@ -75,11 +75,11 @@ def _tiles(report: RunReport) -> Iterator[tuple[str, str, str | None, bool]]:
         score = report.scores.get(split, {}).get(name or "")
         if name is not None and score is not None:
             yield metric(score.value), f"{name}, {split_title(split)}", _ends(score), split == "test"
-    best = [report.best_baseline] if report.best_baseline in report.baselines else list(report.baselines)
-    for baseline in best:
+    best = report.best_baseline
+    for baseline in [best] if best in report.baselines else report.baselines:
         splits = report.baselines[baseline]
         if name is not None and name in splits.get("test", {}):
-            yield metric(splits["test"][name]), f"{name} of {baseline}", None, False
+            yield metric(splits["test"][name]), f"{name}, simple model: {baseline}", None, False
     if report.looked_at and report.looked_at in report.data.rows:
         rows = report.data.rows[report.looked_at]
         yield f"{rows:,}", f"{split_title(report.looked_at)} rows", None, False

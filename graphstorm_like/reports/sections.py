@@ -48,7 +48,7 @@ def classes(report: RunReport) -> Html | None:
         top = report.classes[: CLASSES // 2]
         for title, some in ("Worst by F1", (known or few)[: CLASSES // 2]), ("Most frequent", top):
             parts += [tag("h4", title), _class_table(some, largest)]
-    note = "Small numbers: 95 % intervals (Wilson) of the rows of the class; of the rows predicted to be it."
+    note = "Small numbers: 95 % intervals (Wilson): of precision by the rows predicted, of recall by the class's rows."
     return tag("div", *parts, tag("p", tag("small", note), class_="soft"), class_="card classes")
 
 
@@ -82,7 +82,7 @@ def confusion(report: RunReport) -> Html | None:
     for i, (name, counts) in enumerate(zip(data.classes, data.counts, strict=True)):
         total = sum(counts) or 1
         cells = [_heat(count, count / total, i == j) for j, count in enumerate(counts)]
-        lines.append(tag("tr", tag("th", svg.cut(name, 40), scope="row"), *cells))
+        lines.append(tag("tr", tag("th", svg.cut(name, 40), scope="row", title=name), *cells))
     matrix = tag("div", tag("table", tag("thead", head), tag("tbody", *lines)), class_="scroll heat", tabindex=0)
     pairs_: list[list[Child]] = [
         [svg.cut(p.true, 40), svg.cut(p.predicted, 40), f"{p.rows:,}"] for p in data.pairs[:PAIRS]
@@ -94,7 +94,7 @@ def confusion(report: RunReport) -> Html | None:
 
 def _heat(count: int, part: float, diagonal: bool) -> Html:
     colour = "58,157,120" if diagonal else "207,90,106"
-    style = f"background:rgba({colour},{0.06 + 0.7 * part:.2f})" if count else None
+    style = f"background:rgba({colour},{0.06 + 0.5 * part:.2f})" if count else None
     kind = "right" if diagonal else None if count else "zero"
     return tag("td", f"{count:,}", style=style, class_=kind)
 
@@ -261,7 +261,7 @@ def _named(nodes: Sequence[NamedNode]) -> Html:
     parts: list[Child] = []
     for number, node in enumerate(nodes):
         parts += [", "] if number else []
-        parts += [f"{node.name} "] if node.name else []
+        parts += [f"“{node.name}” "] if node.name else []
         parts.append(tag("code", node.id))
     return join(parts)
 

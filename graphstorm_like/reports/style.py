@@ -32,8 +32,8 @@ border-bottom:1px solid var(--line)}
 .heat tbody th,.heat thead .corner{position:sticky;left:0;z-index:1;text-align:left;font-size:13px}
 .heat thead .corner{z-index:2}
 .heat tbody th{max-width:180px;overflow:hidden;text-overflow:ellipsis}
-@media(max-width:600px){.heat tbody th,.heat thead .corner{max-width:104px;font-size:12px;white-space:normal;
-overflow-wrap:break-word}}
+@media(max-width:600px){.heat tbody th,.heat thead .corner{max-width:130px;font-size:12px;white-space:normal}
+.classes tr>:nth-child(3),.classes tr>:nth-child(8){display:none}}
 .classes .ends{display:block;color:var(--soft);font-size:12px}
 .classes td:first-child{min-width:140px}
 .beside{display:flex;flex-wrap:wrap;gap:8px 28px}
@@ -42,7 +42,7 @@ overflow-wrap:break-word}}
 .beside .legend span{display:block}
 .beside h4{margin-top:4px}
 .heat td.right{font-weight:600}
-.heat td.zero{color:var(--soft);opacity:.55}
+.heat td.zero{color:var(--soft)}
 .errors{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr));gap:12px}
 .errors .card{margin:0;min-width:0}
 .errors p{overflow-wrap:anywhere}

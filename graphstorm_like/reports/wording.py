@@ -11,9 +11,7 @@ FAR_BELOW, SMALL_LOSS = 5.0, 0.1
 """Validation loss over training loss, and the training loss, from which on rows are known by heart"""
 LEAST_EPOCHS, FALLEN = 6, 0.9
 """Validations that say something; last training loss over that of the best epoch, when it has gone on falling"""
-ADVICE = (
-    "Stop earlier (train.early_stop), or raise model.gnn.dropout (docs/guide/training.md, When a model overfits)."
-)
+ADVICE = "Stop earlier (train.early_stop), or raise model.gnn.dropout (docs/guide/training.md, When a model overfits)."
 
 _SPLITS = {"valid": "validation"}
 
