@@ -62,6 +62,9 @@ class Pipeline(Strict):
     report: bool = True
     """Whether `gsl run` ends with report.html and report.json in the output folder; `gsl report` makes them at any
     time."""
+    baselines: bool = True
+    """Whether `gsl run` ends with simple models that take seconds, on the same splits, whose scores stand beside its
+    own (baselines.json); `gsl baseline` fits all of them."""
     graph: GraphConfig
     model: ModelConfig = ModelConfig()
     task: TaskConfig

@@ -19,6 +19,7 @@ from graphstorm_like.files import read_object
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.graph.store import type_name
 from graphstorm_like.launch.show.table import table
+from graphstorm_like.launch.simple_models import SimpleModels, read_simple_models
 from graphstorm_like.launch.stages import METRICS_FILE, read_scores
 from graphstorm_like.launch.state import MAIN_FILES, best_weights, stage_folder
 
@@ -39,7 +40,8 @@ def summary(pipeline: Pipeline, arguments: Sequence[str], shown: Callable[[Path]
     tables = _tables(read_object(exported / MAIN_FILES["infer"]) or {})
     yield ""
     yield f"{pipeline.name}: {pipeline.task.type}"
-    yield from _scores(scores)
+    simple = read_simple_models(Path(pipeline.output)) if pipeline.baselines else []
+    yield from _scores(scores, simple)
     yield from warning_block(suspicions_of_run(pipeline)).splitlines()
     yield ""
     places = {
@@ -134,16 +136,25 @@ def warning_block(lines: Sequence[str]) -> str:
     return f"{rule}\nTOO GOOD TO BE TRUE: these scores may say nothing about new data\n{told}\n{rule}"
 
 
-def _scores(scores: dict[str, dict[str, float]]) -> Iterator[str]:
+def _scores(scores: dict[str, dict[str, float]], simple: Sequence[SimpleModels] = ()) -> Iterator[str]:
     """One row per metric, one column per split. Metrics of single relations ('mrr/a:r:b') are only in the file, because
-    there may be many. Nothing of a task without scores, such as learning from the graph alone."""
+    there may be many. The last column is that of the best simple model of each task.
+    Nothing of a task without scores, such as learning from the graph alone."""
     metrics = dict.fromkeys(name for of_split in scores.values() for name in of_split if "/" not in name)
     rows = []
+    beside = {name: value for models in simple for name, value in models.compared().items()}
     for name in metrics:
         numbers = [of_split.get(name) for of_split in scores.values()]
+        numbers += [beside.get(name)] if simple else []
         rows.append([name, *("-" if number is None else f"{number:.4f}" for number in numbers)])
     if rows:
-        yield from table(["metric", *scores], rows)
+        heads = [f"simple model, {simple[0].split}"] if simple else []
+        yield from table(["metric", *scores, *heads], rows)
+    for models in simple:
+        of_task = f" of {models.task}" if models.task else ""
+        yield f"simple model{of_task}: {models.best}, the best of {len(models.scores)} by validation"
+        if models.beats(scores):
+            yield f"warning: {models.warning(scores)}"
 
 
 def _tables(manifest: dict[str, Any]) -> dict[str, int]:

@@ -26,6 +26,7 @@ from graphstorm_like.reports.nodes import degrees, text_bytes
 from graphstorm_like.reports.rows import ScoredRows, labelled_rows, ranked_rows
 from graphstorm_like.reports.run_folder import Curve, RunFolder
 from graphstorm_like.reports.scores import Rows, Scorer
+from graphstorm_like.reports.wording import overfitting
 from graphstorm_like.tasks import open_graph
 from graphstorm_like.tasks.graph_pretraining import relation_rows
 
@@ -132,6 +133,7 @@ class _Profiler:
             self.report.notes.append("There are no predictions or ranks to look at: gsl evaluate and gsl infer.")
         scorer = Scorer(self.task, self._training_labels(), self.report.data.classes)
         self._scores(scorer, rows)
+        self._overfitting(rows)
         split = next((split for split in ("test", "valid") if rows.get(split)), None)
         if split is not None:
             self.report.looked_at = split
@@ -215,11 +217,29 @@ class _Profiler:
         if any(part.outputs is None for parts in rows.values() for part in parts):
             classes = len(report.data.classes)
             report.notes.append(f"With so many rows and {classes:,} classes, intervals and baselines are left out.")
-        if self._schema() is not None:
+        report.baselines = _simple_scores(self.folder)
+        if not report.baselines and self._schema() is not None:
             report.baselines = scorer.label_baselines(rows)
-        elif rows:
+        elif not report.baselines and rows:
             seed = self.folder.seed
             report.baselines = scorer.link_baselines(self.graph, self.relations, report.protocol, seed)
+        for models in self.folder.simple_models():
+            report.best_baseline = models.best
+            if models.beats(evaluated):
+                report.notes.insert(0, f"{models.warning(evaluated)}.")
+
+    def _overfitting(self, rows: Mapping[str, Rows]) -> None:
+        """Say of the last phase whether it has learnt its rows by heart."""
+        chosen = next((name for name, facts in self.report.metrics.items() if facts.selects), None)
+        if not self.report.curves or chosen is None:
+            return
+        curve = self.report.curves[-1]
+        loss = getattr(self.task, "loss", None)
+        valid_loss = None
+        if getattr(loss, "type", None) == "cross_entropy" and not getattr(loss, "label_smoothing", 0.0):
+            valid_loss = _cross_entropy(rows.get("valid", ()))
+        higher = self.report.metrics[chosen].higher_is_better
+        curve.overfitting = overfitting(curve.loss, curve.valid.get(chosen, ()), higher, valid_loss)
 
     # ------------------------------------------------------------------------------------------------ one split
 
@@ -276,6 +296,26 @@ class _Profiler:
             found = embedding_map(self.folder, self.graph, node_type, self.label)
             if found is not None:
                 self.report.maps.append(found)
+
+
+def _simple_scores(folder: RunFolder) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the scores of simple models by name, split and metric, without validation scores of a part of the rows.
+    Of several tasks the name of the task stands before that of the model."""
+    found = {}
+    for models in folder.simple_models():
+        for name, scores in models.scores.items():
+            shown = {split: of for split, of in scores.items() if not (split == "valid" and models.valid_is_sample)}
+            found[f"{models.task}: {name}" if models.task else name] = shown
+    return found
+
+
+def _cross_entropy(parts: Rows) -> float | None:
+    """Return the mean of -log of the probability of the true class; None where probabilities are not known."""
+    rows = next(iter(parts), None)
+    if rows is None or rows.true is None or rows.probabilities is None or not len(rows):
+        return None
+    of_true = rows.probabilities[np.arange(len(rows)), rows.true].astype(np.float64)
+    return float(-np.log(np.maximum(of_true, 1e-7)).mean())
 
 
 def _row_measures(rows: ScoredRows) -> npt.NDArray[np.float64]:

@@ -23,6 +23,7 @@ from graphstorm_like.graph.schema import MANIFEST
 from graphstorm_like.hashing import hash_facts
 from graphstorm_like.launch.cost import COST_FILE, StageCost, read_cost
 from graphstorm_like.launch.mirrored.reading import for_reading
+from graphstorm_like.launch.simple_models import BASELINES_FILE, SimpleModels, read_simple_models
 from graphstorm_like.launch.stages import ATTACKED, BESIDE_SCORES, METRICS_FILE, PROTOCOL
 from graphstorm_like.launch.state import BEST, DONE_FILE, MAIN_FILES, STAGES, weights_id
 from graphstorm_like.progress import Reporter
@@ -144,6 +145,10 @@ class RunFolder:
         """How links were ranked; empty for other tasks."""
         return dict((read_object(self.stage("evaluate") / METRICS_FILE) or {}).get(PROTOCOL, {}))
 
+    def simple_models(self) -> list[SimpleModels]:
+        """Return the simple models of each task; empty where none were fitted."""
+        return read_simple_models(self.path)
+
     @property
     def select_by(self) -> str | None:
         """The metric that has chosen the model."""
@@ -201,8 +206,10 @@ class RunFolder:
         return written if written.get("fingerprint") == self.fingerprint() else {}
 
     def fingerprint(self) -> str:
-        """Changes when a stage has written other results."""
-        return hash_facts({stage: self.done(stage) for stage in STAGES[1:]})
+        """Changes when a stage, or the fit of simple models, has written other results."""
+        facts = {stage: self.done(stage) for stage in STAGES[1:]}
+        simple = read_object(self.path / BASELINES_FILE)
+        return hash_facts(facts if simple is None else {**facts, "baselines": simple})
 
     def exported(self) -> dict[str, Any]:
         """The manifest of infer; empty when there is none."""

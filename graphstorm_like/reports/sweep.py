@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from graphstorm_like.baselines.quick import baselines_fingerprint
 from graphstorm_like.config.load import load_with_origin
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.yaml_source import Origin
@@ -129,6 +130,7 @@ def sweep(
     with exclusive(folder / ".gsl.lock", "sweeping in this folder"):
         _note(folder, yaml, runs)
         _construct(runs, reporter)
+        _fit_simple_models_once(runs)
         result = SweepResult(None)
         waiting = []
         for run in runs:
@@ -162,6 +164,16 @@ def _construct(runs: Sequence[SweepRun], reporter: Reporter) -> None:
         made.add(path)
         check_run(run.pipeline, ["construct"], False, run.origin)
         Runner(run.pipeline, reporter, locked=True).run(["construct"])
+
+
+def _fit_simple_models_once(runs: Sequence[SweepRun]) -> None:
+    """Runs with the same graph, task and inputs have the same simple models: the first of them fits them."""
+    known = set()
+    for run in runs:
+        key = baselines_fingerprint(run.pipeline) if run.pipeline.baselines else None
+        if key in known:
+            run.overrides.append("baselines=false")
+        known.add(key)
 
 
 @dataclass(slots=True)

@@ -75,7 +75,16 @@ def test_every_task_has_its_sections(shop_config: Callable[..., Pipeline], kind:
         total = sum(bucket.rows for bucket in breakdown.buckets)
         assert total == rows or kind == "graph_pretraining"
     assert found.examples
-    assert found.examples[0].nodes[0].neighbors
+    neighbors = found.examples[0].nodes[0].neighbors
+    assert neighbors
+    titles = pq.read_table(Path(str(pipeline.graph.base)) / "item.parquet", columns=["id", "title"]).to_pydict()
+    title_of = dict(zip(titles["id"], titles["title"], strict=True))
+    for edge_type, nodes in neighbors.items():
+        named = {node.id: node.name for node in nodes}
+        wanted = {key: title_of[key] if edge_type.startswith("item:") else "" for key in named}
+        assert {key: name.rstrip("…") for key, name in named.items()} == {
+            k: w[:39] if len(w) > 40 else w for k, w in wanted.items()
+        }
     assert found.maps[0].explained[0] >= found.maps[0].explained[1] > 0
 
 
