@@ -24,7 +24,7 @@ LAYERS = (
     "errors", "registry", "pending", "files", "cache_use", "mirror", "arrays", "hashing", "allocator",
     "parent_death", "forking", "ranges",
     "modality", "progress", "device", "config", "search", "graph", "ranks", "sampling", "text", "models", "tasks",
-    "inputs", "training", "inference", "launch", "bench", "deploy", "serve", "reports", "container", "baselines", "api",
+    "inputs", "training", "inference", "launch", "bench", "deploy", "serve", "baselines", "reports", "container", "api",
     "cli",
 )  # fmt: skip
 """Each may import itself and what stands before it."""

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from gconstruct.csc import position_dtype
 from gconstruct.dgl.plan import Plan, RowType, Wishes, plan, plan_from, read_sidecar, summary, survey, written
+from gconstruct.encoding.table import no_labels
 from gconstruct.manifest import Construction, write_manifest
 from gconstruct.problems import counted
 from gconstruct.splits import split_counts
@@ -30,14 +31,18 @@ from graphstorm_like.graph.bfloat16 import to_bits
 from graphstorm_like.graph.dgl.reading import DglFolder
 from graphstorm_like.graph.dgl.tensors import SIDECAR
 from graphstorm_like.graph.schema import (
+    HARD_NEGATIVES_COLUMN,
     ID_COLUMN,
+    NO_CLASSES,
     NO_LABEL,
     SCHEMA_VERSION,
     SOURCE_COLUMN,
     SPLIT_COLUMN,
     SPLITS,
     TARGET_COLUMN,
+    TIME_COLUMN,
     EdgeTypeSchema,
+    FeatureSchema,
     GraphManifest,
     LabelSchema,
     NodeTypeSchema,
@@ -47,9 +52,10 @@ from graphstorm_like.graph.schema import (
     label_column,
     label_split_column,
 )
+from graphstorm_like.graph.sparse import SparseRows, column_of
 from graphstorm_like.hashing import hash_facts
 
-IMPORT_VERSION = 2
+IMPORT_VERSION = 3
 """To be raised when the same folder gives another graph."""
 Columns = dict[str, np.ndarray | pa.Array]
 RAW_IDS = "raw_id_mappings"
@@ -180,7 +186,8 @@ class _Import:
         counts = [int(self._from.starts(t)[-1]) for t in edge_type[::2]]
         kind = position_dtype(*counts)
         rows: Columns = {SOURCE_COLUMN: source[order].astype(kind), TARGET_COLUMN: target[order].astype(kind)}
-        rows |= {name: values[order] for name, values in columns.items() if isinstance(values, np.ndarray)}
+        for name, values in columns.items():
+            rows[name] = values[order] if isinstance(values, np.ndarray) else values.take(pa.array(order))
         file = f"edges/{self._edge_files[edge_type]}"
         self._write(p, file, rows)
         self._write(p, indptr_file(file), {"indptr": indptr.astype(np.int64)})
@@ -217,11 +224,18 @@ class _Import:
             values = tensors.get(names.columns[feature_column(name)]) if rows else None
             shape = (rows, feature.width)
             numbers = np.zeros(shape, np.float32) if values is None else values.reshape(shape).astype(np.float32)
-            out[feature_column(name)] = _in_dtype(numbers, feature.dtype)
+            out[feature_column(name)] = _stored(numbers, feature)
         for name, label in schema.labels.items():
             if label_column(name) in names.columns:
                 values = tensors.get(names.columns[label_column(name)]) if rows else None
                 out[label_column(name)] = self._label(label, values, rows, f"{written(row_type)}/{name}")
+        if TIME_COLUMN in names.columns:
+            dtype = np.int64 if schema.time is not None and schema.time.kind == "moment" else np.float64
+            out[TIME_COLUMN] = tensors[names.columns[TIME_COLUMN]].astype(dtype) if rows else np.zeros(0, dtype)
+        if isinstance(schema, EdgeTypeSchema) and HARD_NEGATIVES_COLUMN in names.columns:
+            negatives = tensors[names.columns[HARD_NEGATIVES_COLUMN]] if rows else np.zeros(0)
+            kind = position_dtype(int(self._from.starts(schema.edge_type[2])[-1]))
+            out[HARD_NEGATIVES_COLUMN] = negatives.reshape(rows, schema.hard_negatives).astype(kind)
         for column, masks in names.masks.items():
             out[column] = self._split(row_type, masks, tensors, rows)
         for name, label in schema.labels.items():
@@ -233,7 +247,9 @@ class _Import:
 
     def _label(self, label: LabelSchema, values: np.ndarray | None, rows: int, what: str) -> np.ndarray:
         if values is None:
-            return np.zeros(rows, np.int32 if label.kind == "class" else np.float32)
+            return no_labels(label, rows)
+        if label.kind == "classes":
+            return self._classes(label, values, what)
         values = values.reshape(rows)
         if label.kind == "number":
             with np.errstate(over="ignore"):
@@ -248,6 +264,17 @@ class _Import:
         if len(values) and values.max() >= len(label.classes):
             raise DataError(f"{self._from.config}: {what} must be below {len(label.classes)} (got {values.max()})")
         return np.where(values < 0, NO_LABEL, values).astype(np.int32)
+
+    def _classes(self, label: LabelSchema, values: np.ndarray, what: str) -> np.ndarray:
+        """Labels of several classes, uint8 [n, classes]."""
+        rule = f"0 or 1 for each of {counted(len(label.classes), 'class', 'classes')}, or a row of {NO_CLASSES}"
+        where = f"{self._from.config}: {what}"
+        if values.shape[1:] != (len(label.classes),):
+            raise DataError(f"{where} must be {rule} (got rows of shape {values.shape[1:]})")
+        wrong = np.flatnonzero(~(np.isin(values, (0, 1)).all(axis=1) | (values == NO_CLASSES).all(axis=1)))
+        if wrong.size:
+            raise DataError(f"{where} must be {rule} (got {values[wrong[0]].tolist()} in row {wrong[0]:,})")
+        return values.astype(np.uint8)
 
     def _split(self, row_type: RowType, masks: dict[str, str], tensors: dict[str, np.ndarray], rows: int) -> np.ndarray:
         split = np.zeros(rows, np.uint8)
@@ -364,14 +391,20 @@ class _Import:
         return _whole(ids)
 
 
-def _in_dtype(numbers: np.ndarray, dtype: str) -> np.ndarray:
-    """float32 as it is stored. Only features of an exported folder have another dtype."""
-    if dtype == "bfloat16":
+def _stored(numbers: np.ndarray, feature: FeatureSchema) -> np.ndarray | pa.Array:
+    """float32 [n, width] as it is stored. Only features of an exported folder are sparse, or have another dtype."""
+    if feature.sparse:
+        rows, indices = np.nonzero(numbers)
+        offsets = np.searchsorted(rows, np.arange(len(numbers) + 1)).astype(np.int64)
+        return column_of(SparseRows(offsets, indices, numbers[rows, indices], feature.width), feature.dtype)
+    if feature.dtype == "bfloat16":
         return to_bits(numbers)
-    return numbers.astype(np.float16) if dtype == "float16" else numbers
+    return numbers.astype(np.float16) if feature.dtype == "float16" else numbers
 
 
 def _unlabelled(label: LabelSchema, values: Any) -> np.ndarray:
+    if label.kind == "classes":
+        return np.asarray(values[:, 0] == NO_CLASSES)
     missing: np.ndarray = values == NO_LABEL if label.kind == "class" else np.isnan(values)
     return missing
 

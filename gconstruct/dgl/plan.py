@@ -21,7 +21,9 @@ from graphstorm_like.errors import ConfigError, DataError, unknown
 from graphstorm_like.graph.dgl.reading import DglFolder
 from graphstorm_like.graph.dgl.tensors import SIDECAR, Sidecar, TensorNames, mask_names
 from graphstorm_like.graph.schema import (
+    HARD_NEGATIVES_COLUMN,
     SPLIT_COLUMN,
+    TIME_COLUMN,
     EdgeTypeSchema,
     FeatureSchema,
     LabelSchema,
@@ -164,6 +166,16 @@ def plan_from(sidecar: Sidecar, folder: DglFolder, tensors: Mapping[RowType, Map
     schemas: dict[RowType, NodeTypeSchema | EdgeTypeSchema] = {t: sidecar.nodes[t] for t in sidecar.nodes}
     schemas |= {e.edge_type: e for e in sidecar.edges}
     names = {t: sidecar.tensors[written(t)] for t in schemas}
+    notes: list[str] = []
+    for row_type, schema in schemas.items():
+        changes: dict[str, Any] = {}  # earlier exports have neither times nor hard negatives
+        if schema.time is not None and TIME_COLUMN not in names[row_type].columns:
+            changes["time"] = None
+        has_negatives = isinstance(schema, EdgeTypeSchema) and schema.hard_negatives > 0
+        if has_negatives and HARD_NEGATIVES_COLUMN not in names[row_type].columns:
+            changes["hard_negatives"] = 0
+        schemas[row_type] = schema.model_copy(update=changes)
+        notes += [f"{written(row_type)}/{column} is left out: it was not exported. Export again" for column in changes]
     for row_type, schema in schemas.items():
         missing = names[row_type].tensors() - set(tensors[row_type]) if schema.count else ()
         for name in missing:
@@ -175,7 +187,7 @@ def plan_from(sidecar: Sidecar, folder: DglFolder, tensors: Mapping[RowType, Map
                     f"{folder.config}: feature {name} of {written(row_type)} must have {feature.width} numbers a row, "
                     f"as {SIDECAR} says (got shape {shape})"
                 )
-    return Plan(schemas, names, dict(sidecar.ids), dict(sidecar.dropped))
+    return Plan(schemas, names, dict(sidecar.ids), dict(sidecar.dropped), notes)
 
 
 # --------------------------------------------------------------------------------------------------- foreign folders
@@ -297,12 +309,22 @@ def _why_left_out(name: str, tensor: Tensor, chosen: _Chosen) -> str | None:
 
 
 def _label_schema(where: str, name: str, tensor: Tensor) -> LabelSchema:
-    """Whole numbers are classes, named by their number, and negative ones mean no label. Other numbers are for
-    regression."""
+    """Whole numbers are classes, named by their number, and negative ones mean no label; rows of zeros and ones are
+    labels of several classes. Other numbers are for regression."""
     if not _is_name(name):
         raise DataError(f"{where}: a label's name must be {NAME_RULE}. Rename the tensor")
+    if (
+        len(tensor.shape) == 1
+        and tensor.shape[0] > 1
+        and tensor.dtype.kind in "biu"
+        and 0 <= tensor.low <= tensor.high <= 1
+    ):
+        return LabelSchema(kind="classes", classes=[str(i) for i in range(tensor.shape[0])])
     if tensor.shape not in ((), (1,)):
-        raise DataError(f"{where}: a label must be one number a row (got rows of shape {tensor.shape})")
+        raise DataError(
+            f"{where}: a label must be one number a row, or whole zeros and ones, one for each class "
+            f"(got rows of shape {tensor.shape})"
+        )
     if tensor.dtype.kind == "f":
         return LabelSchema(kind="number")
     if not 0 <= tensor.high < 2**31 - 1:

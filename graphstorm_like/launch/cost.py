@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from graphstorm_like.device import peak_rss, reset_peak_rss
 from graphstorm_like.files import read_object, write_json
 from graphstorm_like.launch.host import usable_cores
 from graphstorm_like.ranks.group import Group
 
 COST_FILE = "cost.json"
-_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 @dataclass(slots=True)
@@ -39,13 +38,13 @@ class StageCost:
 def measured() -> Iterator[StageCost]:
     """Gives a StageCost that is filled in when the block ends."""
     cost = StageCost(cores=usable_cores())
-    exact = _reset_peak()
+    reset_peak_rss()
     started, cpu = time.perf_counter(), _cpu_seconds()
     try:
         yield cost
     finally:
         cost.seconds, cost.cpu_seconds = time.perf_counter() - started, _cpu_seconds() - cpu
-        cost.peak_bytes = _peak_bytes(exact)
+        cost.peak_bytes = peak_rss()
 
 
 def write_cost(path: Path, cost: StageCost, group: Group) -> None:
@@ -80,24 +79,3 @@ def read_cost(path: Path) -> StageCost | None:
 def _cpu_seconds() -> float:
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
-
-
-def _reset_peak() -> bool:
-    """Let the kernel count the peak from now on; False where it cannot, and the peak is that of the whole process."""
-    with suppress(OSError):
-        _RESET.write_text("5")
-        return True
-    return False
-
-
-def _peak_bytes(exact: bool) -> int:
-    if exact:
-        with suppress(OSError, ValueError):
-            line = next(text for text in _STATUS.read_text().splitlines() if text.startswith("VmHWM:"))
-            return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:  # not a POSIX system
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak) if sys.platform == "darwin" else int(peak) * 1024

@@ -8,9 +8,11 @@ GET  /                                   a page to try it; /docs: OpenAPI
 
 # Annotations are not postponed here: FastAPI reads them, and its classes are imported within functions.
 import asyncio
+import resource
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ def make_app(settings: Settings, limits: Limits) -> tuple[Any, Pool]:
     metrics.watch(pool)
 
     app = FastAPI(title="graphstorm-like", version=__version__)
+    app.state.metrics = metrics
     _observe(app, metrics)
     ask = _asker(pool)
     shape = {"requestBody": {"required": True, "content": {"application/json": {"schema": Body.model_json_schema()}}}}
@@ -178,9 +181,21 @@ def run(settings: Settings, limits: Limits, host: str, port: int, say: Callable[
         import uvicorn
     except ImportError:
         raise MissingExtraError("gsl serve", "uvicorn", "serve") from None
+    from graphstorm_like.serve.connections import BACKLOG, Guard, GuardedProtocol, connections_of
+
     app, pool = make_app(settings, limits)
+    open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    guard = Guard(app.state.metrics.cut, max_connections=connections_of(open_files))
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=STOP_SECONDS
+        app,
+        host=host,
+        port=port,
+        http=partial(GuardedProtocol, guard=guard),  # type: ignore[arg-type]
+        ws="none",
+        backlog=BACKLOG,
+        log_level="error",  # a warning for each malformed request would let strangers fill the disk
+        access_log=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
     )
 
     async def serve() -> None:

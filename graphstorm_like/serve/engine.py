@@ -92,7 +92,56 @@ class NewRows:
 
     def first(self, node_type: NodeType) -> int:
         """The position of the first new node of a type."""
-        return self.overlay.manifest.node(node_type).count - len(self.ids.get(node_type, ()))
+        return self.count(node_type) - len(self.ids.get(node_type, ()))
+
+    def count(self, node_type: NodeType) -> int:
+        """Number of nodes of a type, known and new."""
+        return self.overlay.manifest.node(node_type).count
+
+
+class _GraphWithNew:
+    """A graph whose ids of nodes and ends of edges include those of a request: what tables of predictions read."""
+
+    def __init__(self, graph: Any, new: NewRows) -> None:
+        self._graph, self._new = graph, new
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._graph, name)
+
+    def ids_of(self, node_type: NodeType, ids: IntArray) -> pa.Array:
+        """See Graph."""
+        first, of_new = self._new.first(node_type), self._new.names(node_type)
+        known = iter(self._graph.ids_of(node_type, ids[ids < first]).to_pylist())
+        return pa.array([next(known) if at < first else of_new[at - first] for at in ids.tolist()])
+
+    def edges(self, edge_type: EdgeType, edge_ids: IntArray | None = None) -> Ends:
+        """See Graph."""
+        if edge_ids is None:
+            every: Ends = self._graph.edges(edge_type)
+            return every
+        first = self._graph.manifest.edge(edge_type).count
+        is_new = edge_ids >= first
+        ends = []
+        known = self._graph.edges(edge_type, edge_ids[~is_new])
+        for of_known, of_new in zip(known, self._new.overlay.new_edges(edge_type), strict=True):
+            end = np.empty(len(edge_ids), dtype=np.int64)
+            end[~is_new], end[is_new] = of_known, of_new[edge_ids[is_new] - first]
+            ends.append(end)
+        return ends[0], ends[1]
+
+
+@contextmanager
+def seeing_new_rows(task: Any, new: NewRows) -> Iterator[None]:
+    """While it is entered, the graph of a task names the rows of a request too. ConfigError for a task that keeps its
+    graph elsewhere than in `graph`."""
+    if not hasattr(task, "graph"):
+        raise ConfigError("nodes, edges: must be left out: the model's task names known rows alone. Use gsl apply")
+    known = task.graph
+    task.graph = _GraphWithNew(known, new)
+    try:
+        yield
+    finally:
+        task.graph = known
 
 
 @dataclass(frozen=True)

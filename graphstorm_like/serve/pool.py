@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from graphstorm_like.errors import GslError, LaunchError
+from graphstorm_like.forking import child_environment
 from graphstorm_like.serve.worker import FAILED, MAX_MESSAGE, Settings, as_json
 
 MAX_KILLED = 2
@@ -190,7 +191,7 @@ class Pool:
             str(file),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "OMP_NUM_THREADS": threads},
+            env={**child_environment(), "OMP_NUM_THREADS": threads},
         )
 
     async def _says_ready(self, process: asyncio.subprocess.Process) -> bool:

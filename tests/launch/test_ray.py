@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from graphstorm_like.config import Pipeline, load_pipeline
 from graphstorm_like.errors import LaunchError
 from graphstorm_like.launch.launcher import launch
+from graphstorm_like.launch.launchers.ray import _Driver
 from graphstorm_like.launch.stages import run_pipeline
+from graphstorm_like.launch.supervisor import Stopping
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
@@ -139,6 +143,39 @@ def test_no_room(nodes: None, tmp_path: Path) -> None:
     pipeline = shop(tmp_path, "launch.cpus=64.0", "launch.timeout_seconds=1.0")
     with pytest.raises(LaunchError, match=r"room for 2 hosts of 64 CPU on nodes of their own \(nodes have 2 CPU"):
         launch(pipeline, ["train"])
+
+
+class SilentRay:
+    """A Ray whose second actor never answers."""
+
+    def wait(self, references: list[str], num_returns: int, timeout: float) -> tuple[list[str], list[str]]:
+        return references[:1], references[1:]
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"Alive": True, "Resources": {"CPU": 2.0}}]
+
+
+def test_a_time_out_names_who_did_not_answer(tmp_path: Path) -> None:
+    (tmp_path / "worker-7.err").write_text("starting\nno space left\n")
+    pipeline = load_pipeline(write_shop_pipeline(tmp_path), ["launch={on: ray, hosts: 2, timeout_seconds: 0.05}"])
+    driver = _Driver(SilentRay(), pipeline, pipeline.launch, Stopping(), tmp_path)
+    message = (
+        r"address of every host \(nodes have 2 CPU, 0 GPU; no answer of the actor of host 1\) within 0.05 s\n"
+        r"Last lines of Ray's logs in .*\n(.*\n)*  worker-7.err: no space left"
+    )
+    with pytest.raises(LaunchError, match=message):
+        driver._get(["of host 0", "of host 1"], driver._answers("address"))
+
+
+def test_hosts_of_a_local_cluster_share_its_node(tmp_path: Path) -> None:
+    """A group whose hosts must each have a node of their own would wait there until the time-out."""
+    file = write_shop_pipeline(tmp_path)
+    more = ["launch.trainers=2", "graph.partitions.count=2", "launch.timeout_seconds=60", "train.epochs=1"]
+    command = [sys.executable, "-m", "graphstorm_like.cli.main", "launch", str(file), "--on", "ray"]
+    command += ["--address", "local", "launch.hosts=2", *more]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "test: accuracy" in done.stdout
 
 
 GNN = '''

@@ -176,7 +176,7 @@ def test_edges_are_ranked_among_the_candidates_that_are_given(
     assert found["mrr"] == pytest.approx(float(np.mean(1 / np.array(ranks))), rel=1e-4)
     assert found["hits@1"] == pytest.approx(float(np.mean(np.array(ranks) <= 1)))
     assert task.protocol["candidates"] == "given"
-    nothing = Scorer(pipeline, None, []).link_baselines(graph, [("item", "similar", "item")], task.protocol, 0)
+    nothing = Scorer(pipeline.task, None, []).link_baselines(graph, [("item", "similar", "item")], task.protocol, 0)
     assert nothing == {}, "the report has no ranks by popularity, which know no table's candidates"
 
 

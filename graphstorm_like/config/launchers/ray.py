@@ -30,14 +30,14 @@ class RayLaunchConfig(LaunchConfig):
 
     on: Literal["ray"]
     address: str = "auto"
-    """Of the cluster; local: a new one in this machine's memory; http://HOST:8265, its dashboard: `gsl launch` submits
-    a job there."""
+    """Of the cluster; local: a new one of this machine alone, on which the hosts are simulated; http://HOST:8265, its
+    dashboard: `gsl launch` submits a job there."""
     cpus: PositiveFloat = 1.0
     """CPUs that Ray reserves for a trainer."""
     gpus: NonNegativeFloat = 0.0
     """GPUs that Ray reserves for a trainer."""
     spread: bool = True
-    """Each host on a node of its own; false: where Ray places them."""
+    """Each host on a node of its own (with address: local there is one node); false: where Ray places them."""
     job: RayJobConfig = RayJobConfig()
     """Of a job that is submitted to a dashboard."""
 

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,6 @@ from graphstorm_like.graph.schema import (
     SOURCE_COLUMN,
     SPLITS,
     TARGET_COLUMN,
-    FeatureSchema,
     GraphManifest,
     NodeTypeSchema,
     feature_column,
@@ -229,8 +228,9 @@ class _Export:
         return homogeneous_ids
 
     def _tensors(self, part: Partition, row_type: RowType) -> dict[str, Any]:
-        """Features float32 [n, width], class labels int64 [n] (-1: none), numbers float32 [n] (NaN: none), masks
-        uint8 [n]: DGL's servers return bool as uint8 anyway."""
+        """Features float32 [n, width], class labels int64 [n] (-1: none), labels of several classes uint8 [n, classes]
+        (a row of 255: none), numbers float32 [n] (NaN: none), times int64 or float64 [n], hard negatives int64 [n, k]
+        (-1: fewer), masks uint8 [n]: DGL's servers return bool as uint8 anyway."""
         import torch
 
         names, prefix, tensors = self.names[type_name(row_type)], type_name(row_type), {}
@@ -242,7 +242,7 @@ class _Export:
                 values = np.asarray(rows_of(values, sparse[column]))
             if values.dtype == np.uint16:  # only bfloat16 columns are
                 values = from_bits(values)
-            dtype = np.int64 if np.issubdtype(values.dtype, np.integer) else np.float32
+            dtype = _TENSOR_DTYPES.get(values.dtype.name, values.dtype.name)
             tensors[f"{prefix}/{tensor}"] = torch.from_numpy(values.astype(dtype))
         for column, masks in names.masks.items():
             splits = part.column((row_type, column))
@@ -251,17 +251,15 @@ class _Export:
         return tensors
 
 
+_TENSOR_DTYPES = {"int32": "int64", "float16": "float32"}
+"""Other columns keep their dtype."""
 _FILES = {"node_feats": "node_feat", "edge_feats": "edge_feat", "part_graph": "graph"}
 
 
 def _as_exported(manifest: GraphManifest) -> GraphManifest:
-    """Without texts and images; all features are dense."""
+    """Without texts and images."""
     nodes: dict[str, NodeTypeSchema] = {}
     for name, node in manifest.nodes.items():
-        nodes[name] = node.model_copy(update={"text": {}, "image": {}, "features": _dense(node.features)})
-    edges = [edge.model_copy(update={"text": {}, "features": _dense(edge.features)}) for edge in manifest.edges]
+        nodes[name] = node.model_copy(update={"text": {}, "image": {}})
+    edges = [edge.model_copy(update={"text": {}}) for edge in manifest.edges]
     return manifest.model_copy(update={"nodes": nodes, "edges": edges})
-
-
-def _dense(features: Mapping[str, FeatureSchema]) -> dict[str, FeatureSchema]:
-    return {name: feature.model_copy(update={"sparse": False}) for name, feature in features.items()}

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict
 from graphstorm_like.config.base import Name
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import (
+    HARD_NEGATIVES_COLUMN,
     SPLIT_COLUMN,
+    TIME_COLUMN,
     EdgeTypeSchema,
     NodeTypeSchema,
     RelativePath,
@@ -33,8 +35,8 @@ SEPARATORS = "/:~"
 
 
 class TensorNames(BaseModel):
-    """The names of one node or edge type: our column of a feature or label -> tensor; our split column -> split ->
-    tensor."""
+    """The names of one node or edge type: our column of a feature, a label, the time or the hard negatives -> tensor;
+    our split column -> split -> tensor."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -71,6 +73,10 @@ def tensor_names(schema: NodeTypeSchema | EdgeTypeSchema, where: str) -> TensorN
     columns = {feature_column(name): name for name in schema.features}
     for name in schema.labels:
         columns[label_column(name)] = _free(name, "label_", columns.values())
+    if schema.time is not None:
+        columns[TIME_COLUMN] = _free(TIME_COLUMN, "row_", columns.values())
+    if isinstance(schema, EdgeTypeSchema) and schema.hard_negatives:
+        columns[HARD_NEGATIVES_COLUMN] = _free(HARD_NEGATIVES_COLUMN, "row_", columns.values())
     splits = {label_split_column(name): f"_{name}" for name in schema.labels}
     if len(splits) == 1:
         splits = dict.fromkeys(splits, "")

@@ -6,6 +6,7 @@ tensors go through Ray. Graph folder and output folder must be readable under th
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from graphstorm_like.errors import GslError, LaunchError, MissingExtraError
 from graphstorm_like.graph.remote.cluster import check_private
 from graphstorm_like.graph.remote.credentials import Credentials
 from graphstorm_like.launch.authority import new_credentials
-from graphstorm_like.launch.host import free_ports, interface_of, job_name, memory_root, sweep
+from graphstorm_like.launch.host import free_ports, interface_of, job_name, memory_root, sweep, usable_cores
 from graphstorm_like.launch.launchers import ray_jobs
 from graphstorm_like.launch.launchers.base import LAUNCHERS, Extra, Launcher, Source
 from graphstorm_like.launch.prepare import forget_logs, prepare, print_line, write_pipeline
@@ -33,6 +34,9 @@ from graphstorm_like.progress import Reporter
 from graphstorm_like.training.stopping import Stopped
 
 POLL_SECONDS, SETTLE_SECONDS = 0.3, 2.0
+WAITING_SECONDS = 15.0
+"""Between lines that say what is waited for."""
+LOG_FILES, LOG_LINES = 3, 8
 
 
 @LAUNCHERS.register(RayLaunchConfig)
@@ -59,10 +63,9 @@ class RayLauncher(Launcher):
             if not remaining:
                 return
             connects = not ray.is_initialized()
-            if connects:
-                _connect(ray, config)
+            logs = _connect(ray, config) if connects else None
             with listening() as stopping:
-                driver = _Driver(ray, pipeline, config, stopping)
+                driver = _Driver(ray, pipeline, config, stopping, logs)
                 job = Job(
                     name=job_name(pipeline.name),
                     pipeline_file="",
@@ -119,7 +122,7 @@ class HostSupervisor:
         settings: the pipeline as plain JSON, so that plug-ins whose classes it names are imported from their files.
         """
         try:
-            pipeline = build_pipeline(settings)
+            pipeline = build_pipeline(settings, plugins=True)
             root, logs = memory_root(), Path(pipeline.output) / "logs"
             sweep(root)
             forget_logs(logs, self.host, job.attempt)
@@ -146,8 +149,10 @@ class HostSupervisor:
 class _Driver:
     """Runs a job from the launcher's process: holds the placement, and the actors of each attempt."""
 
-    def __init__(self, ray: Any, pipeline: Pipeline, config: RayLaunchConfig, stopping: Stopping) -> None:
-        self.ray, self.pipeline, self.config, self.stopping = ray, pipeline, config, stopping
+    def __init__(
+        self, ray: Any, pipeline: Pipeline, config: RayLaunchConfig, stopping: Stopping, logs: Path | None = None
+    ) -> None:
+        self.ray, self.pipeline, self.config, self.stopping, self.logs = ray, pipeline, config, stopping, logs
         self.secret = new_credentials(config.needs_tls)
         self.placement: Any = None
         self.initial_mark: tuple[int | None, int | None] = (None, None)
@@ -158,15 +163,28 @@ class _Driver:
         bundle = {"CPU": config.cpus * config.trainers}
         if config.gpus:
             bundle["GPU"] = config.gpus * config.trainers
-        strategy = "STRICT_SPREAD" if config.spread and config.hosts > 1 else "PACK"
-        self.placement = self.ray.util.placement_group([bundle] * config.hosts, strategy=strategy)
+        # A local cluster is one node, on which hosts that must each have their own would never be placed.
+        spreads = config.spread and config.hosts > 1 and config.address != "local"
+        strategy = "STRICT_SPREAD" if spreads else "PACK"
         each = ", ".join(f"{number:g} {name}" for name, number in bundle.items())
-        where = " on nodes of their own" if strategy == "STRICT_SPREAD" else ""
-        self._get([self.placement.ready()], lambda: f"room for {config.hosts} hosts of {each}{where} ({self._nodes()})")
+        room = f"room for {config.hosts} hosts of {each}{' on nodes of their own' if spreads else ''}"
+        if config.address == "local" and bundle.get("GPU", 0) * config.hosts > self._gpus():
+            raise LaunchError(
+                f"launch.address: local must have {room} ({self._nodes()}). Lower launch.gpus, launch.trainers or "
+                f"launch.hosts"
+            )
+        self.placement = self.ray.util.placement_group([bundle] * config.hosts, strategy=strategy)
+        self._get([self.placement.ready()], lambda _: f"{room} ({self._nodes()})")
+
+    def _resources(self) -> list[dict[str, float]]:
+        return [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+
+    def _gpus(self) -> float:
+        return sum(resources.get("GPU", 0) for resources in self._resources())
 
     def _nodes(self) -> str:
-        alive = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
-        return "nodes have " + "; ".join(f"{n.get('CPU', 0):g} CPU, {n.get('GPU', 0):g} GPU" for n in alive)
+        nodes = [f"{node.get('CPU', 0):g} CPU, {node.get('GPU', 0):g} GPU" for node in self._resources()]
+        return "nodes have " + "; ".join(nodes)
 
     def attempt(self, job: Job, number: int) -> Failure | None:
         """Actors, addresses, ports, then the job's processes until all end or one fails."""
@@ -184,13 +202,12 @@ class _Driver:
         ]
         try:
             servers = config.servers if config.hosts > 1 else 0
-            what = "an answer of every host"
-            addresses = tuple(self._get([actor.address.remote() for actor in actors], lambda: what))
+            addresses = tuple(self._get([actor.address.remote() for actor in actors], self._answers("address")))
             if config.port is not None:
                 ports = Ports.from_base(config.port, number, config.hosts, servers)
             else:
                 references = [actor.ports.remote(servers + (host == 0)) for host, actor in enumerate(actors)]
-                ports_by_host = self._get(references, lambda: what)
+                ports_by_host = self._get(references, self._answers("free ports"))
                 ports = Ports.of([port for of_host in ports_by_host for port in of_host], config.hosts, servers)
             fresh = job.fresh and (number == 0 or stage_mark(self.pipeline, job.stages[0]) == self.initial_mark)
             started_job = replace(job, addresses=addresses, attempt=number, ports=ports, fresh=fresh)
@@ -247,18 +264,44 @@ class _Driver:
         if runs:
             self.ray.wait(list(runs), num_returns=len(runs), timeout=GRACE_SECONDS + 2.0)
 
-    def _get(self, references: Sequence[Any], what: Callable[[], str]) -> list[Any]:
-        """The values. Raises LaunchError after launch.timeout_seconds, and Stopped on request."""
-        deadline = time.monotonic() + self.config.timeout_seconds
-        count = len(references)
-        while len(self.ray.wait(list(references), num_returns=count, timeout=POLL_SECONDS)[0]) < count:
+    def _answers(self, what: str) -> Callable[[Sequence[int]], str]:
+        """Names the hosts whose actors have not answered, with the last lines of Ray's logs on this machine."""
+
+        def missing(hosts: Sequence[int]) -> str:
+            names = ", ".join(map(str, hosts))
+            return f"the {what} of every host ({self._nodes()}; no answer of the actor of host {names})"
+
+        return missing
+
+    def _get(self, references: Sequence[Any], what: Callable[[Sequence[int]], str]) -> list[Any]:
+        """The values. what: says what is waited for, of the references with these numbers. Raises LaunchError after
+        launch.timeout_seconds, and Stopped on request."""
+        started = time.monotonic()
+        next_line, seconds = started + WAITING_SECONDS, self.config.timeout_seconds
+        while pending := self.ray.wait(list(references), num_returns=len(references), timeout=POLL_SECONDS)[1]:
             self.stopping.check()
-            if time.monotonic() > deadline:
-                raise LaunchError(f"Ray: must give {what()} within {self.config.timeout_seconds:g} s")
+            missing = what([number for number, reference in enumerate(references) if reference in pending])
+            if time.monotonic() - started > seconds:
+                raise LaunchError("\n".join([f"Ray: must give {missing} within {seconds:g} s", *self._log_tail()]))
+            if time.monotonic() > next_line:
+                next_line += WAITING_SECONDS
+                print_line(f"waiting for {missing}, {time.monotonic() - started:.0f} s of at most {seconds:g} s")
         try:
             return list(self.ray.get(list(references)))
         except self.ray.exceptions.RayTaskError as err:
             raise (err.cause if isinstance(err.cause, GslError) else err) from None
+
+    def _log_tail(self) -> list[str]:
+        """The last lines of the logs that Ray's workers and its raylet on this machine wrote last."""
+        if self.logs is None:
+            return []
+        files = [*self.logs.glob("worker-*.err"), *self.logs.glob("raylet.*")]
+        files.sort(key=lambda path: path.stat().st_mtime)
+        lines = [f"Last lines of Ray's logs in {self.logs}:"]
+        for file in files[-LOG_FILES:]:
+            tail = file.read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_LINES:]
+            lines += [f"  {file.name}: {line}" for line in tail]
+        return lines
 
     def leave(self) -> None:
         """Release the resources."""
@@ -271,15 +314,21 @@ def _lost(process: str, host: int, err: Exception) -> Failure:
     return Failure(process, host, -9, lines, "Ray's logs", how="its actor was lost")
 
 
-def _connect(ray: Any, config: RayLaunchConfig) -> None:
+def _connect(ray: Any, config: RayLaunchConfig) -> Path:
+    """Connect to the cluster, or start one; returns the folder of Ray's logs on this machine."""
+    own: dict[str, Any] = {}
+    if config.address == "local":
+        # As many CPUs as the hosts ask for: they share this machine's, as with `launch.on: local`.
+        wanted = math.ceil(config.cpus * config.trainers) * config.hosts
+        own = {"include_dashboard": False, "num_cpus": max(wanted, usable_cores())}
     try:
-        address = None if config.address == "local" else config.address
-        ray.init(address=address, log_to_driver=False, include_dashboard=False if address is None else None)
+        context = ray.init(address=config.address, log_to_driver=False, **own)
     except (ConnectionError, RuntimeError, ValueError) as err:
         raise LaunchError(
             f"launch.address: must be that of a running Ray cluster (got '{config.address}': {err}). Start one with "
             f"ray start --head, or set launch.address: local"
         ) from None
+    return Path(context.address_info["session_dir"]) / "logs"
 
 
 def _ray() -> Any:
