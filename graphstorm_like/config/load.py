@@ -29,7 +29,7 @@ from graphstorm_like.config.yaml_source import (
     dotted,
     parse_yaml,
 )
-from graphstorm_like.errors import ConfigError, did_you_mean
+from graphstorm_like.errors import ConfigError, did_you_mean, printable
 
 Found = tuple[KeyPath, SourceLine, str]
 """A problem: (path in the tree, where that was given, message)"""
@@ -151,7 +151,9 @@ def _check(root: type[Root], source: YamlSource, where: str, base: Path) -> Root
         problems.append((path, _place(path, places, where), message))
     if problems or checked is None:
         problems.sort(key=lambda problem: problem[1].order)
-        raise ConfigError(dict.fromkeys(f"{place.text}: {_head(path)}{message}" for path, place, message in problems))
+        raise ConfigError(
+            dict.fromkeys(printable(f"{place.text}: {_head(path)}{message}") for path, place, message in problems)
+        )
     return checked
 
 
