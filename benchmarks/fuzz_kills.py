@@ -3,8 +3,8 @@
     python benchmarks/fuzz_kills.py --count 20 --seed 0
 
 The shop of the tests is run once undisturbed. Each kill has an output folder of its own and falls into its own part of
-that time. Compared byte by byte: files of the graph, the best weights, predictions, embeddings; scores as JSON. Reports,
-costs, logs and times may differ.
+that time. Compared byte by byte: files of the graph, the best weights, predictions and embeddings; scores as JSON.
+Reports, costs, logs and times may differ.
 """
 
 from __future__ import annotations
