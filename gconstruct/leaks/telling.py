@@ -47,7 +47,10 @@ def _of_label(
     if schema.kind == "classes" or not features:
         return
     split_name, label_name = label_split_column(label), label_column(label)
-    every = max(1, -(-sum(file.num_rows for file in files) // _ROWS))
+    rows = sum(file.num_rows for file in files)
+    if not rows:
+        return
+    every = max(1, -(-rows // _ROWS))
     for feature in features:
         columns = [split_name, label_name, feature_column(feature)]
         read = [_some(block, columns, every) for file in files for block in graph.blocks(file.select(columns))]
