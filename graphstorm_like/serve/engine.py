@@ -101,7 +101,8 @@ class _GraphWithNew:
     def edges(self, edge_type: EdgeType, edge_ids: IntArray | None = None) -> Ends:
         """See Graph."""
         if edge_ids is None:
-            return self._graph.edges(edge_type)
+            ends_of_all: Ends = self._graph.edges(edge_type)
+            return ends_of_all
         first = self._graph.manifest.edge(edge_type).count
         is_new = edge_ids >= first
         ends = []
