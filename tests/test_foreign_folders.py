@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 import typer
 import yaml
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from gconstruct import build_graph
 from graphstorm_like.cli.main import app
@@ -66,9 +65,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Foreign:
     pipeline = build_pipeline(data).with_absolute_paths(folder)
     build_graph(pipeline.graph)
     evil = pipeline.model_dump(mode="json") | {"plugins": [f"{folder}/{PLUGIN}.py"]}
-    for place in ("train", "launch"):
-        (foreign.run / place).mkdir()
-        write_json(foreign.run / place / "pipeline.json", evil)
+    for stage in ("train", "launch"):
+        (foreign.run / stage).mkdir()
+        write_json(foreign.run / stage / "pipeline.json", evil)
     for stage in ("train", "evaluate"):
         (foreign.run / stage).mkdir(exist_ok=True)
         write_json(foreign.run / stage / "done.json", {"fingerprint": "0" * 32})

@@ -57,7 +57,8 @@ class Gap(Task):
 
     def rows(self, split: str) -> IntArray:
         every = np.arange(len(self.labels))
-        return every[every % 3 == ("train", "valid", "test").index(split)]
+        chosen: IntArray = every[every % 3 == ("train", "valid", "test").index(split)]
+        return chosen
 
     def seeder(self, seed: int, share: RankSlice = ALL_ROWS) -> EdgeSeeder:
         return EdgeSeeder(self.graph, self.edge_type, self.labels, share)
