@@ -42,8 +42,10 @@ ODD: list[Any] = [
     "\ud800", "\x00", "\x1b[31m", "a\nb", "../..", "~", "memory://x", "{x}", "${HOME}", [], {}, [None], {"": 1},
     {"type": [1]}, {"x": {"x": {}}}, list(range(1000)), DEEP, "2020-01-01", b"\xff",
 ]  # fmt: skip
-PIECES = ["\t", "{", "}", "[", "]", "&a ", "*a", "*nope", "<<: *a", "!!python/object:os.system x", "%", "@", "`", '"', "'",
-          "|", ">", "? ", "- ", ": ", "#", "\r", "\u2028", "\ufeff", "&a [*a]", "<<: [1]", "---\n", "!!binary x"]  # fmt: skip
+PIECES = [
+    "\t", "{", "}", "[", "]", "&a ", "*a", "*nope", "<<: *a", "!!python/object:os.system x", "%", "@", "`", '"', "'",
+    "|", ">", "? ", "- ", ": ", "#", "\r", "\u2028", "\ufeff", "&a [*a]", "<<: [1]", "---\n", "!!binary x",
+]  # fmt: skip
 BYTES = [b"\xff", b"\x00", b"\xe9", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\x1f\x8b"]
 OVERRIDES = ["a.b=", "=x", "train.lr=[", "train..lr=1", "train.lr", "[0]=1", "graph.edges[99].source=x", "train[0]=1",
              "graph.edges[-1]=1", "train.lr=1=2", "train.lr=\udcff", "'=1", "graph.edges.source=1", "train=\x00",
@@ -162,7 +164,7 @@ def failure_of(content: bytes, overrides: Sequence[str], folder: Path) -> tuple[
     json_code, printed, json_error = gsl("validate", "--json", "--no-tables", str(path), *overrides)
     if json_error is not None:
         return "traceback", "--json: " + "".join(traceback.format_exception(json_error)[-4:])
-    if json_code != code or (code != 2 or error is not None) and json.loads(printed)["valid"] != (code == 0):
+    if json_code != code or ((code != 2 or error is not None) and json.loads(printed)["valid"] != (code == 0)):
         return "json", f"exit code {code}, with --json {json_code}"
     return f"exit code {code}", ""
 

@@ -2,9 +2,9 @@
 
     python benchmarks/fuzz_kills.py --count 20 --seed 0
 
-The shop of the tests is run once in peace. Each kill has an output folder of its own and falls into its own part of that
-time. Compared byte by byte: files of the graph, the best weights, predictions, embeddings; scores as JSON. Reports, costs,
-logs and times may differ.
+The shop of the tests is run once in peace. Each kill has an output folder of its own and falls into its own part of
+that time. Compared byte by byte: the graph's Arrow files, the best weights, predictions, embeddings; scores as JSON.
+Reports, costs, logs and times may differ.
 """
 
 from __future__ import annotations
