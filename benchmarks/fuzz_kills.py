@@ -2,8 +2,8 @@
 
     python benchmarks/fuzz_kills.py --count 20 --seed 0
 
-The shop of the tests is run once undisturbed. Each kill has an output folder of its own and falls into its own part of
-that time. Compared byte by byte: files of the graph, the best weights, predictions and embeddings; scores as JSON.
+The shop of the tests is run once in peace. Each kill has an output folder of its own and falls into its own part of
+that time. Compared byte by byte: the graph's Arrow files, the best weights, predictions, embeddings; scores as JSON.
 Reports, costs, logs and times may differ.
 """
 
@@ -53,11 +53,13 @@ def start(yaml: Path, output: Path) -> subprocess.Popen[str]:
         )
 
 
-def kill_once(yaml: Path, output: Path, after: float) -> str:
-    """Kill a run after some seconds and run it to its end. Returns the last line before the kill."""
+def kill_once(yaml: Path, output: Path, after: float) -> str | None:
+    """Kill a run after some seconds and run it to its end. Returns the last line before the kill; None when the run
+    ended first, so that nothing was killed."""
     job = start(yaml, output)
     try:
         job.wait(after)
+        return None
     except subprocess.TimeoutExpired:
         os.killpg(job.pid, signal.SIGKILL)
         job.wait()
@@ -84,7 +86,7 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     folder = options.folder or Path(tempfile.mkdtemp(prefix="fuzz-kills-"))
     folder.mkdir(parents=True, exist_ok=True)
-    yaml, rng, wrong = write_shop_pipeline(folder), random.Random(options.seed), 0
+    yaml, rng, wrong, kills = write_shop_pipeline(folder), random.Random(options.seed), 0, 0
     started = time.monotonic()
     if start(yaml, folder / "peace").wait(600) != 0:
         raise SystemExit(f"the undisturbed run must succeed: see {folder / 'peace.log'}")
@@ -94,15 +96,19 @@ def main(arguments: Sequence[str]) -> None:
         after = seconds * (number + rng.random()) / options.count
         output = folder / f"kill-{number}"
         last = kill_once(yaml, output, after)
+        if last is None:
+            print(f"{after:5.2f} s: no kill, for the run had ended", flush=True)
+            continue
+        kills += 1
         differing = list(differences(expected, results(output)))
         wrong += bool(differing)
         print(f"{after:5.2f} s: {f'DIFFERENT: {differing}' if differing else 'equal'} after: {last[:90]}", flush=True)
         if not differing:
             shutil.rmtree(output)
-    print(f"{options.count} kills, seed {options.seed}: {options.count - wrong} byte-equal, {wrong} different")
+    print(f"{kills} kills of {options.count}, seed {options.seed}: {kills - wrong} byte-equal, {wrong} different")
     if options.folder is None and not wrong:
         shutil.rmtree(folder)
-    sys.exit(1 if wrong else 0)
+    sys.exit(1 if wrong or not kills else 0)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("count", [20, pytest.param(80, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [4, pytest.param(80, marks=pytest.mark.slow)])
 def test_mutated_configurations(count: int, capsys: pytest.CaptureFixture[str]) -> None:
     from fuzz_configurations import main
 
