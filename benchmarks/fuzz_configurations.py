@@ -124,6 +124,7 @@ def build(all_bases: Sequence[Any], base: int, parts: Sequence[Part]) -> tuple[b
 def gsl(*arguments: str) -> tuple[int, str, BaseException | None]:
     """A command in this process: exit code, what it prints in strict UTF-8, and its error."""
     printed = io.BytesIO()
+    error: Exception | None
     out = io.TextIOWrapper(printed, encoding="utf-8", write_through=True)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
         try:
