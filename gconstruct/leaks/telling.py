@@ -25,8 +25,8 @@ TELLING_INPUT = "telling_input"
 _VALID = SPLITS.index("valid")
 _SHARE, _BOUND, _MOST = 0.98, 0.95, 0.9
 _BINS = 1_000
-_ROWS = 400_000
-"""Rows of a table that are looked at, 20 bytes each"""
+_ROWS, _CELLS, _FEWEST = 400_000, 8_000_000, 20_000
+"""Rows of a table that are looked at, at most; rows times features, unless that leaves fewer rows than the last"""
 
 
 def telling_inputs(graph: LeakFolder) -> Iterator[Leak]:
@@ -46,19 +46,22 @@ def _of_label(
 ) -> Iterator[Leak]:
     if schema.kind == "classes" or not features:
         return
-    split_name, label_name = label_split_column(label), label_column(label)
-    rows = sum(file.num_rows for file in files)
-    if not rows:
+    split, labels = _read(graph, files, [label_split_column(label), label_column(label)])
+    if split is None or labels is None:
         return
-    every = max(1, -(-rows // _ROWS))
+    split = split.to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero((split == TRAIN) | (split == _VALID))
+    every = max(1, -(-len(rows) // min(_ROWS, max(_FEWEST, _CELLS // len(features)))))
+    rows = rows[::every]
+    split = split[rows]
+    numbers_of = pc.fill_null(pc.cast(labels.take(pa.array(rows)), pa.float64()), np.nan)
+    known = numbers_of.to_numpy(zero_copy_only=False)
+    trained, asked = split == TRAIN, split == _VALID
+    if not trained.any() or not asked.any() or not _varies(known[asked], schema.kind):
+        return
     for feature in features:
-        columns = [split_name, label_name, feature_column(feature)]
-        read = [_some(block, columns, every) for file in files for block in graph.blocks(file.select(columns))]
-        split, labels, hashes, numbers = (np.concatenate(part) for part in zip(*read, strict=True))
-        trained, asked = split == TRAIN, split == _VALID
-        if not trained.any() or not asked.any() or not _varies(labels[asked], schema.kind):
-            continue
-        share = _best_share(labels, hashes, numbers, trained, asked, schema.kind)
+        hashes, numbers = _values(graph, files, feature_column(feature), rows)
+        share = _best_share(known, hashes, numbers, trained, asked, schema.kind)
         count = int(asked.sum())
         if share >= _SHARE and _lower_bound(share, count) >= _BOUND:
             yield Leak(
@@ -73,19 +76,31 @@ def _of_label(
             )  # fmt: skip
 
 
-def _some(block: pa.RecordBatch, columns: list[str], every: int) -> tuple[np.ndarray, ...]:
-    """(split, label, hash of the value, the value where it is one number) of every n-th row in a split."""
-    split = block.column(columns[0]).to_numpy()
-    rows = np.flatnonzero((split == TRAIN) | (split == _VALID))[::every]
-    chosen = block.take(pa.array(rows))
-    labels = pc.fill_null(pc.cast(chosen.column(columns[1]), pa.float64()), np.nan).to_numpy(zero_copy_only=False)
-    values = chosen.column(columns[2])
-    numbers = np.full(len(rows), np.nan)
-    if pa.types.is_fixed_size_list(values.type) and values.type.list_size == 1:
-        numbers = values.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
-    elif pa.types.is_floating(values.type):
-        numbers = values.to_numpy(zero_copy_only=False).astype(np.float64)
-    return split[rows], labels, row_hashes([values], len(rows)), numbers
+def _read(graph: LeakFolder, files: list[pa.RecordBatch], columns: list[str]) -> list[pa.Array | None]:
+    """Return columns of a table whole; None each where it has no rows."""
+    blocks = [block for file in files for block in graph.blocks(file.select(columns))]
+    if not blocks:
+        return [None] * len(columns)
+    return [pa.concat_arrays([block.column(name) for block in blocks]) for name in columns]
+
+
+def _values(
+    graph: LeakFolder, files: list[pa.RecordBatch], column: str, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (hash of the value, the value where it is one number, else NaN) of ascending `rows` of a table."""
+    hashes, numbers, first = [], [], 0
+    for block in (block for file in files for block in graph.blocks(file.select([column]))):
+        start, stop = np.searchsorted(rows, [first, first + block.num_rows])
+        values = block.column(0).take(pa.array(rows[start:stop] - first))
+        first += block.num_rows
+        number = np.full(len(values), np.nan)
+        if pa.types.is_fixed_size_list(values.type) and values.type.list_size == 1:
+            number = values.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
+        elif pa.types.is_floating(values.type):
+            number = values.to_numpy(zero_copy_only=False).astype(np.float64)
+        hashes.append(row_hashes([values], len(values)))
+        numbers.append(number)
+    return np.concatenate(hashes), np.concatenate(numbers)
 
 
 def _varies(labels: np.ndarray, kind: str) -> bool:
