@@ -157,7 +157,9 @@ class SilentRay:
 
 def test_a_time_out_names_who_did_not_answer(tmp_path: Path) -> None:
     (tmp_path / "worker-7.err").write_text("starting\nno space left\n")
-    pipeline = load_pipeline(write_shop_pipeline(tmp_path), ["launch={on: ray, hosts: 2, timeout_seconds: 0.05}"])
+    pipeline = load_pipeline(
+        write_shop_pipeline(tmp_path), ["launch={on: ray, hosts: 2, timeout_seconds: 0.05}", "graph.partitions.count=2"]
+    )
     driver = _Driver(SilentRay(), pipeline, pipeline.launch, Stopping(), tmp_path)
     message = (
         r"address of every host \(nodes have 2 CPU, 0 GPU; no answer of the actor of host 1\) within 0.05 s\n"
