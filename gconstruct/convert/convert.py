@@ -69,6 +69,7 @@ def convert(files: Sequence[str | Path], output: str | Path, task: int | None = 
         sections = _training_sections(training, graph, chosen)
         pipeline |= {"graph": {"path": DGL_GRAPH} if graph is None else _graph(graph), **sections}
     _fit_together(pipeline, graph, notes)
+    notes.close_all()
     pipeline = {key: value for key, value in pipeline.items() if value}
     text = render(pipeline, notes, [Path(file).name for file in files], graph is None)
     build_pipeline(parse_yaml(text, str(output)).data, str(output))
@@ -156,17 +157,23 @@ def _fit_together(pipeline: dict[str, Any], graph: GraphSection | None, notes: N
         owner = task.get("node_type")
         if owner is not None and owner in graph.nodes and task["label"] not in graph.nodes[owner].get("labels", {}):
             _other_label(task, graph, notes)
-    if any(task["type"] in ("link_prediction", "graph_pretraining") for task in single_tasks(pipeline["task"])):
-        _without_means(pipeline, notes)
     _without_text(pipeline, graph, notes)
+    _without_means(pipeline, notes)
 
 
 def _without_means(pipeline: dict[str, Any], notes: Notes) -> None:
-    """Links: means of neighbours would hold the answers."""
+    """Means of neighbours would hold the answers about edges, and they are of inputs that do not learn."""
+    about_edges = ("link_prediction", "graph_pretraining", "edge_")
+    if any(task["type"].startswith(about_edges) for task in single_tasks(pipeline["task"])):
+        why = "for means of neighbours would know the edges"
+    elif pipeline.get("train", {}).get("strategy") == "joint":
+        why = "for means of neighbours are of fixed vectors, and the language model learns"
+    else:
+        return
     for node_type, inputs in pipeline.get("model", {}).get("inputs", {}).items():
         if inputs.pop("neighbors", False):
-            said = f"{node_type}: a vector that learns for each node, for means of neighbours would know the links"
-            notes.near("construct_feat_ntype", said)
+            inputs["embedding"] = True
+            notes.near("construct_feat_ntype", f"{node_type}: a vector that learns for each node, {why}")
 
 
 def _other_label(task: dict[str, Any], graph: GraphSection, notes: Notes) -> None:

@@ -27,6 +27,8 @@ class Notes:
 
     def __init__(self) -> None:
         self.all: list[Note] = []
+        self.sections: list[Section] = []
+        """Every mapping that was opened: `close_all` finds in them what no reader has closed."""
 
     def _add(self, note: Note) -> None:
         if note not in self.all:
@@ -44,6 +46,30 @@ class Notes:
         """The key has no counterpart, for this reason."""
         self._add(Note(key, "none", text))
 
+    def left_out(self, key: str, text: str) -> None:
+        """A mapping is left out with all that was read in it."""
+        self.all = [note for note in self.all if not note.key.startswith(f"{key}.")]
+        self.none(key, text)
+
+    def close_all(self) -> None:
+        """Note the keys that nobody took, of mappings that were opened and not closed, and those that were taken
+        without a word about what became of them."""
+        for section in self.sections:
+            if not any(note.key == section.key and note.outcome == "none" for note in self.all):
+                section.close()
+        for section in reversed(self.sections):  # those within others were opened later
+            for name, value in section.data.items():
+                if value not in (None, {}, []) and not self._is_about(section.path(name)):
+                    self.none(section.path(name), "nothing follows from it here")
+
+    def _is_about(self, key: str) -> bool:
+        """Whether there is a note on a key, on what holds it, or on what it holds."""
+        for note in self.all:
+            shorter, longer = sorted((note.key, key), key=len)
+            if shorter == longer or longer.startswith((f"{shorter}.", f"{shorter}[")):
+                return True
+        return False
+
     def of(self, outcome: Outcome) -> list[Note]:
         """The notes of one outcome."""
         return [note for note in self.all if note.outcome == outcome]
@@ -57,6 +83,7 @@ class Section:
             raise ConfigError(f"{key or 'file'}: must be a mapping (got {type(data).__name__})")
         self.data, self.key, self.notes = {str(name): value for name, value in data.items()}, key, notes
         self._left = dict(self.data)
+        notes.sections.append(self)
 
     def path(self, name: str) -> str:
         """Of a key in it, from the root of the file."""

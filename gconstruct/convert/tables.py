@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,17 +64,18 @@ def graph_section(spec: GraphSpec, notes: Notes) -> GraphSection:
 def _add_node(section: GraphSection, node: NodeSpec, notes: Notes) -> None:
     name = _name(node.node_type, f"{node.key}.node_type", notes)
     earlier = section.nodes.get(name)
-    if earlier:
-        if node.files != earlier.get("files"):
-            notes.none(node.key, f"a second set of files for {name}: join their columns to the first, by the id")
-            return
-        entry = earlier
-    elif node.id_column is None:
-        notes.none(
-            node.key, f"{name} has no id column: nodes have ids of their own here. Add one; now its ids come from edges"
-        )
+    if node.id_column is None and (not earlier or node.files != earlier["files"]):
+        said = f"{name} has no id column: nodes have ids of their own here, not row numbers. Add one; without it"
+        lost = "these files are left out" if earlier else "its ids come from edges, and it has no features or labels"
+        notes.left_out(node.key, f"{said} {lost}")
         section.nodes.setdefault(name, {})
         return
+    if earlier:
+        entry = earlier
+        if node.files != earlier["files"]:
+            entry.setdefault("join", []).append({**_files(node, notes), "id": node.id_column})
+            said = f"more files of {name}: joined by the id; their columns must have names of their own"
+            notes.near(f"{node.key}.files", said)
     else:
         entry = section.nodes[name] = {**_files(node, notes), "id": node.id_column}
     _add_columns(entry, node, notes, section.text_models, name)
@@ -86,7 +88,7 @@ def _add_edge(section: GraphSection, edge: EdgeSpec, notes: Notes) -> None:
     source, relation, target = (_name(part, f"{edge.key}.relation", notes) for part in edge.relation)
     earlier = section.edge((source, relation, target))
     if earlier is None and (edge.source_column is None or edge.target_column is None):
-        notes.none(edge.key, "an edge table without columns of ids")
+        notes.left_out(edge.key, "an edge table without columns of ids: add them")
         return
     if earlier is not None:
         same_columns = edge.source_column in (None, earlier["source_id"]) and edge.target_column in (
@@ -94,9 +96,8 @@ def _add_edge(section: GraphSection, edge: EdgeSpec, notes: Notes) -> None:
             earlier["target_id"],
         )
         if edge.files != earlier["files"] or not same_columns:
-            notes.none(
-                edge.key, f"a second set of files for {source}:{relation}:{target}: join their columns to the first"
-            )
+            said = f"a second set of files for {source}:{relation}:{target}: join their columns to the first"
+            notes.left_out(edge.key, said)
             return
         entry = earlier
     else:
@@ -149,18 +150,28 @@ def _add_columns(entry: dict[str, Any], table: TableSpec, notes: Notes, models: 
 
 
 def _add_text(entry: dict[str, Any], feature: FeatureSpec, notes: Notes, models: TextModels, owner: str) -> None:
-    name = as_name(feature.name or feature.columns[0])
-    entry.setdefault("text", {})[name] = {"columns": feature.columns}
+    texts = entry.setdefault("text", {})
+    name = _unused(as_name(feature.name or feature.columns[0]), texts, f"{feature.key}.feature_name", notes)
+    texts[name] = {"columns": feature.columns}
     model = str(feature.text_model)
     if models.names.setdefault(owner, model) != model:
         notes.near(feature.key, f"{model}: all texts of {owner} are read by one model, {models.names[owner]}")
     models.max_tokens[owner] = max(models.max_tokens.get(owner, 0), int(feature.max_tokens or 0))
 
 
+def _unused(name: str, others: dict[str, Any], key: str, notes: Notes) -> str:
+    """The name, or with a number where another has it."""
+    if name not in others:
+        return name
+    free = next(numbered for i in itertools.count(2) if (numbered := f"{name}_{i}") not in others)
+    notes.near(key, f"another is called {name}: became {free}")
+    return free
+
+
 def _add_features(entry: dict[str, Any], feature: FeatureSpec, notes: Notes) -> None:
     """Several columns of numbers are one feature; with another encoding each is one."""
-    wanted = as_name(feature.name or feature.columns[0])
     features = entry.setdefault("features", {})
+    wanted = _unused(as_name(feature.name or feature.columns[0]), features, f"{feature.key}.feature_name", notes)
     if len(feature.columns) == 1:
         features[wanted] = {"column": feature.columns[0], **feature.settings}
     elif "encode" not in feature.settings and not {"separator", "dims"} & set(feature.settings):

@@ -113,11 +113,15 @@ def _classes(task: dict[str, Any], pool: Pool, graph: GraphSection | None) -> No
         pool.near("imbalance_class_weights", "class_weights: balanced weighs classes by how rare they are")
         task["class_weights"] = "balanced"
     loss = pool.take("class_loss_func", "cross_entropy")
-    gamma = pool.take("gamma")
+    gamma = pool.take("gamma", note=None)
+    if gamma is not None and loss != "focal":
+        pool.none("gamma", "of class_loss_func focal alone")
     if loss == "focal":
+        if gamma is not None:
+            pool.notes.same(pool.key("gamma"))
         task["loss"] = {"type": "focal"} | ({} if gamma is None else {"gamma": float(gamma)})
     if loss == "focal" and pool.take("alpha", note=None) is not None:
-        pool.near("alpha", "class_weights: numbers by the name of a class")
+        pool.none("alpha", "the loss has no weight of the positive class: task.class_weights, by the name of a class")
 
 
 def _numbers(task: dict[str, Any], pool: Pool) -> None:
@@ -232,6 +236,8 @@ def _links(pool: Pool, graph: GraphSection | None) -> dict[str, Any]:
     if selecting is not None and selecting in types and len(types) > 1:
         task["select_by"] = f"{task.get('select_by', 'mrr')}/{edge_name(selecting)}"
         pool.notes.same(pool.key("model_select_etype"))
+    elif "model_select_etype" in pool:
+        pool.none("model_select_etype", "the mean over all relations selects, which train_etype names")
     return task
 
 

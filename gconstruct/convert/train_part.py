@@ -77,6 +77,8 @@ def _stopping(train: dict[str, Any], pool: Pool) -> None:
     strategy = str(pool.take("early_stop_strategy", "average_increase" if stops else ""))
     if stops and strategy.startswith("average"):
         train["early_stop"]["rule"] = "mean"
+    elif strategy and not stops:
+        pool.near("early_stop_strategy", "without use_early_stop it does nothing")
     if pool.take("no_validation", False):
         train |= {"evaluate_every": None, "early_stop": None}
     every = int(pool.take("eval_frequency", 0, note="besides, at the end of each epoch") or 0)
@@ -98,6 +100,8 @@ def _saving(train: dict[str, Any], pool: Pool) -> None:
     tracker = str(pool.take("task_tracker", ""))
     if tracker.startswith("tensorboard"):
         train["track"] = {"trackers": ["tensorboard"]}
+    elif tracker:
+        pool.none("task_tracker", "metrics.jsonl is always written, lines for SageMaker on SageMaker")
     report = pool.take("log_report_frequency")
     if report is not None:
         train.setdefault("track", {})["every_steps"] = int(report)
@@ -111,7 +115,8 @@ def _strategy(train: dict[str, Any], pool: Pool, student: dict[str, Any] | None,
         lm["lr"] = float(rate)
     pool.take("cache_lm_embed", note="vectors of frozen models are always kept")
     method = pool.take("training_method", {}, note=None)
-    pool.take("use_pseudolabel", note="strategy glem has pseudo labels")
+    if pool.take("use_pseudolabel", note=None):
+        pool.none("use_pseudolabel", "train.strategy: glem has pseudo labels")
     nodes = int(pool.take("lm_train_nodes", 0) or 0)
     frozen = int(pool.take("freeze_lm_encoder_epochs", 0) or 0)
     if isinstance(method, dict) and method.get("name") == "glem":
@@ -126,6 +131,8 @@ def _strategy(train: dict[str, Any], pool: Pool, student: dict[str, Any] | None,
         pool.near(
             "lm_train_nodes", "joint: texts of the seeds and of `neighbors` get gradients, within lm_tokens a step"
         )
+    elif frozen > 0:
+        pool.near("freeze_lm_encoder_epochs", "without lm_train_nodes the language model is always frozen")
     if not lm:
         del train["lm"]
 

@@ -33,16 +33,23 @@ class Pool:
 
     def take(self, name: str, default: Any = None, note: str | None = "") -> Any:
         """As Section.take."""
-        value = default
-        for section in reversed(self.sections):
-            if name in section:
-                found = section.take(name, None, note)
-                value = value if found is None else found
-        return value
+        first: Section | None = None
+        for section in self.sections:
+            if name not in section or section.data[name] is None:
+                continue
+            section.take(name, None, note if first is None else None)
+            if first is None:
+                first = section
+            elif first.data[name] != section.data[name]:
+                self.notes.near(section.path(name), f"{first.path(name)} goes before it")
+            else:
+                self.notes.same(section.path(name), f"as {first.path(name)}")
+        return default if first is None else first.data[name]
 
     def key(self, name: str) -> str:
         """Where a key stands."""
-        return next((section.path(name) for section in self.sections if name in section), name)
+        has_value = (section.path(name) for section in self.sections if section.data.get(name) is not None)
+        return next(has_value, name)
 
     def near(self, name: str, text: str) -> None:
         """Take a key, and note how ours differs."""

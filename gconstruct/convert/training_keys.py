@@ -10,6 +10,15 @@ _ALWAYS = "always so"
 _OUTPUT = "everything that a run writes goes under `output`"
 _DECODER = "heads are without it"
 _IDS = "ids come back in every result: no mapping is needed"
+_OF_OTHERS = (
+    "adversarial_temperature", "class_loss_func", "contrastive_loss_temperature", "decoder_edge_feat", "decoder_type",
+    "eval_etype", "eval_etypes_negative_dstnode", "exclude_training_targets", "gamma", "imbalance_class_weights",
+    "label_field", "lp_decoder_type", "lp_edge_weight_for_loss", "lp_embed_normalizer", "lp_loss_func", "mask_fields",
+    "max_seq_len", "multilabel", "num_ffn_layers_in_decoder", "num_negative_edges", "num_negative_edges_eval",
+    "num_train_hard_negatives", "regression_loss_func", "remove_target_edge_type", "target_etype", "target_ntype",
+    "train_etype", "train_etypes_negative_dstnode", "train_negative_sampler",
+)  # fmt: skip
+"""Keys that are read where they mean something."""
 
 NO_COUNTERPART: dict[str, str] = {
     "backend": _AUTOMATIC,
@@ -58,6 +67,7 @@ NO_COUNTERPART: dict[str, str] = {
     "report_eval_per_type": "each of several relations has its own numbers, mrr/source:relation:target",
     "model_select_etype": "of link prediction alone",
     "alpha": "of losses that are not named",
+    **dict.fromkeys(_OF_OTHERS, "of another kind of task, model or loss: it does nothing here"),
     "self_loop_init": "initial weights of the self loop are drawn as all others",
     "use_dot_product": "an old name of lp_decoder_type",
     "evaluation_frequency": "an old name of eval_frequency, which it ignores",

@@ -188,8 +188,8 @@ def test_hard_negatives(tmp_path: Path) -> None:
     negatives = converted(tmp_path, GCONSTRUCT, training(link_prediction=links))[1].task.model_dump()["negatives"]
     assert (negatives["type"], negatives["per_edge"], negatives["uniform"]) == ("hard", 3, 16)
     links["eval_etypes_negative_dstnode"] = ["reader,lends,book:wrong"]
-    for given in (links, {key: value for key, value in links.items() if not key.startswith("train_etypes")}):
-        _, pipeline = converted(tmp_path, GCONSTRUCT, training(link_prediction=given))
+    for wanted in (links, {key: value for key, value in links.items() if not key.startswith("train_etypes")}):
+        _, pipeline = converted(tmp_path, GCONSTRUCT, training(link_prediction=wanted))
         assert pipeline.task.model_dump()["ranking"]["candidates"] == "given"
         assert pipeline.graph.edges[0].hard_negatives is not None
     links["eval_etypes_negative_dstnode"] = ["reader,lends,book:other"]
@@ -439,7 +439,7 @@ def test_tables_that_do_not_fit(tmp_path: Path) -> None:
     text = "\n".join(found.report())
     for part in (
         "reader has no id column",
-        "a second set of files for book",
+        "more files of book: joined by the id",
         "Write the table as Parquet",
         "'written by' became",
     ):
@@ -460,3 +460,24 @@ def test_files_that_are_none_of_these(tmp_path: Path, text: str, message: str) -
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ConfigError, match=message):
         convert([tmp_path / "config.json"], tmp_path / "p.yaml")
+
+
+def test_a_second_set_of_files_is_joined(tmp_path: Path) -> None:
+    data = copy.deepcopy(GCONSTRUCT)
+    more = {
+        "node_type": "book",
+        "node_id_col": "code",
+        "files": "more.csv",
+        "format": {"name": "csv", "separator": ";"},
+    }
+    data["nodes"].append(
+        {**more, "features": [{"feature_col": "height"}, {"feature_col": "h", "feature_name": "pages"}]}
+    )
+    data["nodes"].append({"node_type": "book", "files": "rows.parquet", "features": [{"feature_col": "lost"}]})
+    found, pipeline = converted(tmp_path, data)
+    book = pipeline.graph.nodes["book"]
+    assert [(join.files, join.id, join.csv.delimiter) for join in book.join] == [(["more.csv"], "code", ";")]
+    assert list(book.features) == ["pages", "height", "pages_2"]
+    about = [note for note in found.notes if note.key.startswith("nodes[3]")]
+    assert [(note.outcome, note.key) for note in about] == [("none", "nodes[3]")], "nothing within has a counterpart"
+    assert "row numbers" in about[0].text
