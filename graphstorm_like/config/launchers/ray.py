@@ -30,8 +30,8 @@ class RayLaunchConfig(LaunchConfig):
 
     on: Literal["ray"]
     address: str = "auto"
-    """Of the cluster; local: a new one of this machine alone, on which the hosts are simulated; http://HOST:8265, its dashboard: `gsl launch` submits
-    a job there."""
+    """Of the cluster; local: a new one of this machine alone, on which the hosts are simulated; http://HOST:8265, its
+    dashboard: `gsl launch` submits a job there."""
     cpus: PositiveFloat = 1.0
     """CPUs that Ray reserves for a trainer."""
     gpus: NonNegativeFloat = 0.0
