@@ -24,7 +24,7 @@ debian-links: $(VENV)/.demo ## The same graph, link prediction: what does a pack
 test: $(VENV)/.dev ## Fast tests
 	$(BIN)/python -m pytest $(PARALLEL)
 
-test-slow: $(VENV)/.dev java ## The others: real kills, several processes, Spark
+test-slow: $(VENV)/.dev java chromium ## The others: real kills, several processes, Spark
 	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
 test-gpu: $(VENV)/.dev ## On a machine with a GPU: parity with the CPU, bfloat16, copies, NCCL; fails without one
@@ -67,6 +67,15 @@ java:
 	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { \
 	    echo "Java is missing: install it, e.g. sudo apt-get install default-jre-headless"; exit 1; }; \
 	  apt-get update -qq && apt-get install -qq --yes --no-install-recommends default-jre-headless >/dev/null; }
+
+# Tests of pages look at them in a browser, which is no Python package either.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || { \
+	  echo "installing Chromium, in which pages are looked at"; \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { \
+	    echo "Chromium is missing: install it, e.g. sudo apt-get install chromium"; exit 1; }; \
+	  apt-get update -qq && apt-get install -qq --yes --no-install-recommends chromium >/dev/null; }
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (a few minutes the first time)"

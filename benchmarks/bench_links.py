@@ -21,9 +21,8 @@ from measure import Clock, exit_with_message, peak_rss_mb, table
 
 from gconstruct import build_graph
 from graphstorm_like.config import build_pipeline
-from graphstorm_like.config.negatives.mined_page_rank import MinedPageRankConfig
-from graphstorm_like.config.negatives.mined_resource_allocation import MinedResourceAllocationConfig
-from graphstorm_like.config.pair_terms.sketches import SketchesConfig
+from graphstorm_like.config.negatives import MinedPageRankConfig, MinedResourceAllocationConfig
+from graphstorm_like.config.pair_terms import SketchesConfig
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.store import IntArray
 from graphstorm_like.sampling.negatives.best import Pairs, Scorer, best_wrong

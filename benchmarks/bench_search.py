@@ -13,8 +13,7 @@ import time
 
 import numpy as np
 
-from graphstorm_like.search.kinds import INDEXES
-from graphstorm_like.search.kinds.base import Floats
+from graphstorm_like.search.kinds import INDEXES, Floats
 from graphstorm_like.search.recall import found_share
 from graphstorm_like.search.run import search_config
 from graphstorm_like.search.vectors import normalised

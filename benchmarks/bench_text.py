@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from measure import exit_with_message, peak_rss_mb, pipeline_of, table
 
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.text_encoders.huggingface import language_model
+from graphstorm_like.config.text_encoders import language_model
 from graphstorm_like.errors import ConfigError, DataError, GslError, MissingExtraError, unknown
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.launch.stages import run_pipeline

@@ -27,9 +27,7 @@ from torch import Tensor, nn
 
 from gconstruct import build_graph
 from graphstorm_like.config import build_pipeline
-from graphstorm_like.config.attacks import AttackConfig
-from graphstorm_like.config.attacks.fgm import FgmConfig
-from graphstorm_like.config.attacks.pgd import PgdConfig
+from graphstorm_like.config.attacks import AttackConfig, FgmConfig, PgdConfig
 from graphstorm_like.config.link_losses import LinkLossConfig
 from graphstorm_like.config.task_weightings import TaskWeightingConfig
 from graphstorm_like.inference.attacked import Attacked

@@ -5,8 +5,10 @@ The same readers and encoders as of construction, without files: each table is r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +16,16 @@ import pyarrow as pa
 from gconstruct.encoding import TableEncoder
 from gconstruct.encoding.splits import hashed_ids
 from gconstruct.encoding.table import Columns, Encoded
+from gconstruct.kinds import USES, accepts
 from gconstruct.known import known_graph
-from gconstruct.problems import Problems
+from gconstruct.problems import Problems, Unquoted, shown
+from gconstruct.tables.needs import Need, edge_needs, node_needs
 from gconstruct.tables.plan import TablePlan, plan_tables
 from gconstruct.tables.read import read_table
 from gconstruct.tables.table import Table
-from graphstorm_like.config.base import EdgeType
+from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.graph import EdgeConfig, GraphConfig, NodeConfig
+from graphstorm_like.errors import DataError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +106,84 @@ def _encode(encoder: TableEncoder, table: Table, config: NodeConfig | EdgeConfig
     if state is None:
         return None
     return encoder.apply(table, state, lambda: hashed_ids(table, config), problems)
+
+
+def needed_columns(config: GraphConfig) -> dict[str, list[Need]]:
+    """Return the columns that must be in the rows of each table, by "nodes.TYPE" or "edges.SOURCE:RELATION:TARGET":
+    ids and inputs, without labels and splits."""
+    needs: dict[str, list[Need]] = {}
+    for name, node in config.nodes.items():
+        if node.has_table:
+            unlabelled = node.model_copy(update={"labels": {}})
+            needs[f"nodes.{name}"] = node_needs(f"nodes.{name}", unlabelled)
+    for edge in config.edges:
+        unlabelled_edge = edge.model_copy(update={"labels": {}, "split": None, "hard_negatives": None})
+        key = f"edges.{edge_name(edge.edge_type)}"
+        needs[key] = edge_needs(key, unlabelled_edge)
+    return needs
+
+
+def rows_table(where: str, rows: Sequence[Mapping[str, Any]], needs: Sequence[Need]) -> pa.Table:
+    """Return rows of plain JSON values as an Arrow table of the columns `needs`; what else the rows hold is left out.
+
+    Raises DataError that names the row (from 1) and the column of the first value that cannot be used so.
+    """
+    if not rows:
+        raise DataError(f"{where}: must have at least one row (got none). Leave it out")
+    arrays: dict[str, pa.Array] = {}
+    for need in needs:
+        if not any(need.column in row for row in rows):
+            got = ", ".join(map(repr, rows[0])) or "none"
+            similar = did_you_mean(need.column, rows[0])
+            raise DataError(f"{where} row 1: column {need.column!r} must be given (got {got}).{similar}")
+        values = [row.get(need.column) for row in rows]
+        for number, value in enumerate(values, start=1):
+            rule = _broken_rule(need, value)
+            if rule is not None:
+                got = shown(Unquoted(reprlib.repr(value)) if isinstance(value, list | dict) else value)
+                raise DataError(f"{where} row {number}: column {need.column!r} must hold {rule} (got {got})")
+        arrays.setdefault(need.column, _array(where, need.column, values))
+    return pa.table(arrays)
+
+
+_KINDS = {type(None): "null", str: "string", bool: "boolean", int: "integer", float: "float"}
+
+
+def _broken_rule(need: Need, value: Any) -> str | None:
+    """What a value must be that is used so, if it is not. Lists are flat; deeper ones are of no use."""
+    items = value if isinstance(value, list) else [value]
+    prefix = "list of " if isinstance(value, list) else ""
+    for item in items:
+        kind = _KINDS.get(type(item), "other")
+        if not accepts(need.use, f"{prefix}{kind}") and not (prefix and kind == "null"):
+            return USES[need.use][0]
+        if isinstance(item, int) and not -(2**63) <= item < 2**63:
+            return "whole numbers of at most 64 bits"
+        if isinstance(item, str) and not _is_unicode(item):
+            return "text without lone surrogates (\\ud800 to \\udfff)"
+    return None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _array(where: str, column: str, values: list[Any]) -> pa.Array:
+    """Values of a column. DataError names the first row whose value is of another type than those before."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        first = next(value for value in values if value is not None)
+        for number, value in enumerate(values, start=1):
+            try:
+                pa.array(values[:number])
+            except (pa.ArrowException, TypeError, ValueError, OverflowError):
+                raise DataError(
+                    f"{where}: rows must have values of one type in each column (got {shown(value)} in row {number}, "
+                    f"column {column!r}, after {shown(first)})"
+                ) from None
+        raise

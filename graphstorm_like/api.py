@@ -81,7 +81,7 @@ class Project:
         if isinstance(graph, Mapping) and isinstance(graph.get("nodes"), Mapping):
             named, self._tables = name_tables(graph["nodes"], graph.get("edges") or ())
             data = {**data, "graph": {**graph, **named}}
-        pipeline = build_pipeline(data, "project").with_absolute_paths(Path.cwd())
+        pipeline = build_pipeline(data, "project", plugins=True).with_absolute_paths(Path.cwd())
         if self._tables and not pipeline.launch.in_process:
             raise ConfigError(
                 f"launch: must be one trainer on this machine where tables are in memory (got on: "

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from graphstorm_like.errors import DataError
-from graphstorm_like.files import print_waiting, read_object, write_json
+from graphstorm_like.files import open_own, print_waiting, read_object, write_json
 
 try:
     import fcntl
@@ -47,7 +47,7 @@ def using_cache(cache: Path, output: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(open(cache / LOCK, "a+", encoding="utf-8"))
+            file = stack.enter_context(open_own(cache / LOCK, "a+"))
         except OSError:
             yield
             return
@@ -88,7 +88,7 @@ def _share(descriptor: int, cache: Path) -> None:
 @contextlib.contextmanager
 def alone_in_cache(cache: Path) -> Iterator[bool]:
     """Hold a cache that no run uses; gives False when one does."""
-    with open(cache / LOCK, "a+", encoding="utf-8") as file:
+    with open_own(cache / LOCK, "a+") as file:
         if fcntl is not None:
             try:
                 fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,8 +6,8 @@ import os
 
 import torch
 
+from graphstorm_like.allocator import peak_rss
 from graphstorm_like.errors import ConfigError
-from graphstorm_like.memory import peak_rss
 
 
 def choose_device(requested: str) -> torch.device:

@@ -71,6 +71,12 @@ class LostRankError(LaunchError):
     """The other ranks no longer answer, usually because one of them failed."""
 
 
+def printable(text: str) -> str:
+    """The text on one line: line breaks, control characters and lone surrogates as Python escapes them."""
+    escaped = [char if char.isprintable() else repr(char)[1:-1] for char in text]
+    return "".join(escaped)
+
+
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The known name spelt most like `name`, or None when nothing is close."""
     hits = difflib.get_close_matches(str(name), [str(k) for k in names], n=1, cutoff=0.6)

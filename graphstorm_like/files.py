@@ -166,13 +166,23 @@ def _is_abandoned(name: str) -> bool:
     return False
 
 
+def open_own(path: Path, mode: str) -> IO[str]:
+    """Open a text file that only this library writes. A link in its place, which somebody else's folder may hold and
+    which may lead to any file of the user's, is not followed: OSError (ELOOP)."""
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+    return open(path, mode, encoding="utf-8", opener=opener)
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Replace `path` in one step: a reader sees the old content or the new, never half of it.
 
     Keys keep their order: a configuration that is read back has its node types in the user's order.
     """
     temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
-    with open(temporary, "w", encoding="utf-8") as file:
+    with open_own(temporary, "w") as file:
         json.dump(content, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
@@ -184,7 +194,8 @@ def write_text(path: Path, text: str) -> None:
     """Replace `path` in one step by a text that can be made again: it is not forced to disk."""
     new = path.with_name(f".{path.name}.new")
     try:
-        new.write_text(text, encoding="utf-8")
+        with open_own(new, "w") as file:
+            file.write(text)
         os.replace(new, path)
     finally:
         new.unlink(missing_ok=True)
@@ -226,7 +237,7 @@ def exclusive(
     a process that died; if one of its child processes keeps it, waiting ends ORPHAN_SECONDS after the death.
     """
     lock_file.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock_file, "a+", encoding="utf-8") as file:
+    with open_own(lock_file, "a+") as file:
         started = time.monotonic()
         say_at, orphaned_at = started, 0.0
         while not try_lock(file.fileno()):
@@ -425,7 +436,7 @@ def _earlier_checks(folder: Path, names: Iterable[str], records: Mapping[str, Fi
         return
     with contextlib.ExitStack() as stack:
         try:
-            file: IO[str] = stack.enter_context(open(path, "a+", encoding="utf-8"))
+            file: IO[str] = stack.enter_context(open_own(path, "a+"))
             while not try_lock(file.fileno()):
                 time.sleep(0.05)
         except OSError:  # somebody else's file, or a file system without locks: each process reads by itself
@@ -473,6 +484,8 @@ def path_inside(folder: Path, name: str) -> Path:
 def read_object(path: Path) -> dict[str, Any] | None:
     """The object in a JSON file of ours; None when the file is missing, truncated, or holds something else."""
     try:
+        if not path.is_file():  # reading a pipe or a device would never end
+            return None
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None

@@ -24,7 +24,7 @@ class Embedder:
 
     def __init__(self, settings: dict[str, Any], device: str) -> None:
         # Not at the top: Ray pickles this class with the globals that it names, and a registry holds a lock.
-        from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
+        from graphstorm_like.config.text_encoders import HuggingFaceConfig
         from graphstorm_like.text.encoders import TEXT_ENCODERS
 
         config = HuggingFaceConfig(**settings)

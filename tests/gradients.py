@@ -25,8 +25,7 @@ from graphstorm_like.models.encoders import GNNS
 from graphstorm_like.models.image_encoders import IMAGE_ENCODERS
 from graphstorm_like.models.label_losses import LABEL_LOSSES
 from graphstorm_like.models.link_heads import LINK_HEADS
-from graphstorm_like.models.losses import LINK_LOSSES
-from graphstorm_like.models.losses.base import negatives, true_pairs
+from graphstorm_like.models.losses import LINK_LOSSES, negatives, true_pairs
 from graphstorm_like.models.time_encodings import TIME_ENCODINGS
 from graphstorm_like.tasks.pair_terms import PAIR_TERMS
 from graphstorm_like.tasks.weightings import WEIGHTINGS, StepLosses

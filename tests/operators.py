@@ -30,11 +30,16 @@ def operators() -> dict[str, type[Choice]]:
     for root in _below(Choice):
         if root.family is None or root.family.root is not root:
             continue
-        folder = root.__module__.split(".")[-2]
+        folder = folder_of(root)
         for tag, member in root.family.members.items():
             if member.__module__.startswith(OURS):
                 found[f"{folder}/{tag}"] = member
     return dict(sorted(found.items()))
+
+
+def folder_of(root: type[Choice]) -> str:
+    """The name of a family: of its module, or of the folder whose `base` it is defined in."""
+    return root.__module__.removesuffix(".base").rpartition(".")[2]
 
 
 def _below(config_class: type[Choice]) -> Iterator[type[Choice]]:
@@ -117,7 +122,7 @@ def names_it(source: str, name: str, config_class: type[Choice]) -> bool:
 def used_in(config: Any) -> Iterator[str]:
     """Operators that a validated configuration names, defaults that it leaves out not counted."""
     if isinstance(config, Choice) and config.family is not None:
-        folder = config.family.root.__module__.split(".")[-2]
+        folder = folder_of(config.family.root)
         yield f"{folder}/{getattr(config, config.family.tag)}"
     if isinstance(config, BaseModel):
         for key in config.model_fields_set:

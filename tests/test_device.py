@@ -12,8 +12,8 @@ from graphstorm_like.device import peak_memory
 MIB = 1 << 20
 SCRIPT = """
 import torch
+from graphstorm_like.allocator import reset_peak_rss
 from graphstorm_like.device import peak_memory
-from graphstorm_like.memory import reset_peak_rss
 
 def peak():
     return peak_memory(torch.device("cpu"))["peak_rss_bytes"]

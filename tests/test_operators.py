@@ -12,8 +12,7 @@ import torch
 
 from graphstorm_like.config import Pipeline, build_pipeline, load_pipeline
 from graphstorm_like.config.gnns.hops import HopsConfig
-from graphstorm_like.config.label_losses.mae import AbsoluteErrorConfig
-from graphstorm_like.config.label_losses.mse import MseConfig
+from graphstorm_like.config.label_losses import AbsoluteErrorConfig, MseConfig
 from graphstorm_like.models.encoders import GNNS
 from graphstorm_like.models.label_losses import LABEL_LOSSES
 

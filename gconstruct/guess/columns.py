@@ -63,7 +63,7 @@ def _repeated_words(sample: pa.Table, texts: Collection[str]) -> int:
 
 def columns_of(table: TableFacts, taken: Collection[str], left_out: Mapping[str, str]) -> Columns:
     """What the columns are good for. taken: columns with another use. left_out: column -> why it must not be read."""
-    columns = Columns()
+    columns = Columns(left_out=dict(table.set_aside))
     for facts in table.columns.values():
         if facts.name in taken:
             continue

@@ -54,9 +54,8 @@ class Draft:
     @property
     def text_rows(self) -> int:
         """Texts of nodes."""
-        tables = {name: node.table for name, node in self.shape.nodes.items()}
-        read = [tables[name] for name, columns in self.node_columns.items() if columns.texts]
-        return sum(self.shape.tables[table].rows for table in read if table is not None)
+        read = [self.shape.nodes[name] for name, columns in self.node_columns.items() if columns.texts]
+        return sum(self.shape.rows_of(node) for node in read)
 
     @property
     def max_tokens(self) -> int:
@@ -110,6 +109,10 @@ def draft(shape: Shape, wanted: str | None, text_encoder: str | None) -> Draft:
         if node.table is not None and node.id is not None:
             taken = {node.id.column, *node.taken} | _used_by(target, node)
             table = shape.tables[node.table]
+            if node.is_text:
+                facts = table.columns[node.id.column]
+                made.node_columns[node.name] = with_words(Columns(texts=[facts.name], words=facts.words), table)
+                continue
             made.node_columns[node.name] = with_words(columns_of(table, taken, _not_read(target, node)), table)
     for number, edge in made.edges:
         if not edge.from_node:
@@ -131,7 +134,8 @@ def _not_read(target: Target, owner: NodeGuess | EdgeGuess) -> dict[str, str]:
 def _edges_that_tell(shape: Shape, target: Target) -> dict[int, str]:
     """Edge types that repeat what is to be predicted: copies of predicted edges, or a column that is the label."""
     if isinstance(target.owner, EdgeGuess):
-        return repeating_edges(shape, target.owner)
+        repeating = repeating_edges(shape, target.owner)
+        return {number: why for number, why in repeating.items() if number not in target.relations}
     found = {}
     for number, edge in enumerate(shape.edges):
         if edge.from_node and edge.source.node_type == target.owner.name:
@@ -186,14 +190,15 @@ def _is_only_numbers(made: Draft, edge: EdgeGuess, end: EndGuess) -> bool:
 def summary(made: Draft) -> list[str]:
     """What was decided, in a few lines, then what is unsure."""
     nodes = [
-        f"{node.name} ({made.shape.tables[node.table].rows:,})" if node.table else node.name
+        f"{node.name} ({made.shape.tables[node.table].rows:,})" if node.table and not node.is_text else node.name
         for node in made.shape.nodes.values()
     ]  # fmt: skip
     edges = [":".join(edge.edge_type) for _, edge in made.edges]
     lines = [f"nodes: {_listed(nodes)}", f"edges: {_listed(edges) or 'none'}"]
-    lines.append(f"predicts: {name_of(made.target)} ({made.target.kind}): {made.target.why}")
+    several = f", and {len(made.target.relations)} more" if made.target.relations else ""
+    lines.append(f"predicts: {name_of(made.target)}{several} ({made.target.kind}): {made.target.why}")
     if made.alternatives:
-        lines.append(f"could also predict: {_listed(made.alternatives, 6)}")
+        lines.append(f"could also predict: {_listed(made.alternatives)}")
     lines += [f"unsure: {doubt}" for doubt in made.unsure]
     return lines
 

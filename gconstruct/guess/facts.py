@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -74,6 +74,8 @@ class TableFacts:
     """Whether all rows were read."""
     sample: pa.Table | None = None
     """Rows from all over the table, for questions about pairs of columns."""
+    set_aside: dict[str, str] = field(default_factory=dict)
+    """Columns that are not looked at: column -> why."""
 
     @property
     def files(self) -> tuple[str, ...]:

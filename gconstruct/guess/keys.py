@@ -10,7 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gconstruct.guess.facts import ColumnFacts, TableFacts
-from gconstruct.guess.names import ID_WORDS, SOURCE_WORDS, TARGET_WORDS, kinship, looks_like_key, words
+from gconstruct.guess.names import (
+    ID_WORDS,
+    QUERY_WORDS,
+    SOURCE_WORDS,
+    TARGET_WORDS,
+    is_index_name,
+    kinship,
+    looks_like_key,
+    words,
+)
 
 NEARLY_ALL, MOST = 0.9, 0.5
 _NEARLY_UNIQUE = 0.98
@@ -56,6 +65,11 @@ def may_be_key(facts: ColumnFacts) -> bool:
     return facts.sketch is not None and facts.kind in ("string", "integer") and facts.words <= 5 and not facts.separator
 
 
+def is_query(facts: ColumnFacts) -> bool:
+    """Whether it holds what was searched for: a text that is the name of a thing itself."""
+    return facts.sketch is not None and facts.kind == "string" and bool(set(words(facts.name)) & QUERY_WORDS)
+
+
 def find_ids(tables: Mapping[str, TableFacts]) -> dict[str, IdColumn]:
     """For each table that has one, the column with ids of its own. A column whose values are all ids of another table
     is a link to that, unless its name says that the ids are this table's."""
@@ -93,6 +107,8 @@ def _fitness(table: TableFacts, facts: ColumnFacts) -> float:
     score += 2.0 * _bears_name(table.name, facts.name)
     score += 0.5 * (next(iter(table.columns)) == facts.name)
     score += 0.5 * (bool(words(facts.name)) and words(facts.name)[-1] in ID_WORDS)
+    if is_index_name(facts.name):
+        return score  # kept only where no other column names a row
     if facts.kind == "integer" and not looks_like_key(facts.name) and not _bears_name(table.name, facts.name):
         score -= 1.5  # a number that happens to be different in all rows: a price in cents, a time
     return score

@@ -12,12 +12,21 @@ SOURCE_WORDS = frozenset({"source", "src", "from", "head", "start", "subject", "
 TARGET_WORDS = frozenset({"target", "dst", "dest", "destination", "to", "tail", "end", "object", "receiver", "child"})
 """Words for the two ends of an edge."""
 
+QUERY_WORDS = frozenset({"query", "queries", "question", "search", "keyword", "keywords", "phrase", "prompt", "term"})
+"""Words for a text that is the name of a thing itself: what was searched for."""
+_INDEX = re.compile(r"__index_level_\d+__|level_\d+|index|Unnamed: \d+|")
+
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 
 
 def words(name: str) -> list[str]:
     """Words in lower case: 'userID' and 'user_id' are both user, id."""
     return [word.lower() for word in _WORD.findall(name)]
+
+
+def is_index_name(name: str) -> bool:
+    """Whether pandas gives this name to an index without a name."""
+    return _INDEX.fullmatch(name) is not None
 
 
 def singular(word: str) -> str:

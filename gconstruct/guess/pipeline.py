@@ -53,11 +53,13 @@ def guess_pipeline(
 
 
 def _common_folder(paths: Sequence[str]) -> str:
-    """The folder that the pipeline is named after: not one that is called tables, data or the like."""
+    """The folder that the pipeline is named after: not one that is called tables, data or by one letter."""
     local = [path for path in paths if "://" not in path]
     if not local:
         return ""
     folders = [path if os.path.isdir(path) else os.path.dirname(path) or "." for path in map(os.path.abspath, local)]
     common = Path(os.path.commonpath(folders))
-    plain = {"tables", "data", "raw", "input", "csv", "parquet"}
-    return str(common.parent if common.name.lower() in plain and common.parent.name else common)
+    plain = {"tables", "table", "data", "dataset", "raw", "input", "inputs", "csv", "parquet", "files"}
+    while (common.name.lower() in plain or len(common.name) == 1) and common.parent.name:
+        common = common.parent
+    return str(common)

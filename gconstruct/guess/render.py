@@ -162,7 +162,7 @@ def _edge(lines: Lines, made: Draft, number: int, edge: EdgeGuess, base: str | N
     is_target = made.target.owner is edge
     lines.remark(2, edge.why)
     plain = f"- {flow(settings | more)}"
-    if not is_target and columns == Columns() and len(plain) <= WIDTH - 4:
+    if not is_target and number not in made.target.relations and columns == Columns() and len(plain) <= WIDTH - 4:
         lines.add(2, plain)
         return
     start = "- "
@@ -175,6 +175,8 @@ def _edge(lines: Lines, made: Draft, number: int, edge: EdgeGuess, base: str | N
     elif is_target:
         lines.entry(3, "split", _split(made), made.target.why if made.target.split_column else "")
         _about_split(lines, 3, made)
+    elif number in made.target.relations:
+        lines.entry(3, "split", {"column": made.target.relations[number]})
 
 
 def _edge_rules(made: Draft, edge: EdgeGuess) -> dict[str, Any]:
@@ -258,6 +260,9 @@ def _task(lines: Lines, made: Draft) -> None:
 
 def _link_task(lines: Lines, made: Draft, edge: EdgeGuess, others: str) -> None:
     lines.entry(1, "type", "link_prediction", others)
+    if made.target.relations:
+        _relations(lines, made, edge)
+        return
     lines.entry(1, "edge_type", edge_name(edge.edge_type))
     directed = {"directed": True} if edge.source.node_type == edge.target.node_type else {}
     lines.entry(1, "head", {"type": "dot", **directed}, f"or {_tags(LinkHeadConfig, 'dot')}")
@@ -269,11 +274,23 @@ def _link_task(lines: Lines, made: Draft, edge: EdgeGuess, others: str) -> None:
     lines.entry(1, "ranking", {"candidates": "all" if few else _SOME_CANDIDATES}, about)
 
 
+def _relations(lines: Lines, made: Draft, edge: EdgeGuess) -> None:
+    """The facts of a knowledge graph: a head that tells relations from each other, and both ends ranked."""
+    chosen = {made.shape.edges.index(edge), *made.target.relations}
+    names = [edge_name(other.edge_type) for number, other in made.edges if number in chosen]
+    lines.entry(1, "edge_types", "all" if len(names) == len(made.edges) else names, "each has a split of its own")
+    lines.entry(1, "ends", "both", "also the sources of (?, relation, target)")
+    lines.entry(1, "head", {"type": "distmult"}, f"or {_tags(LinkHeadConfig, 'distmult')}")
+    count = _target_count(made, edge)
+    lines.entry(1, "negatives", {"in_batch": False, "uniform": min(512, max(count // 2, 8))})
+    lines.entry(1, "ranking", {"candidates": "all" if count <= _ALL_CANDIDATES else _SOME_CANDIDATES})
+
+
 def _target_count(made: Draft, edge: EdgeGuess) -> int:
     """How many nodes the target type has, as far as the tables tell."""
-    table = made.shape.nodes[edge.target.node_type].table
-    if table is not None:
-        return made.shape.tables[table].rows
+    node = made.shape.nodes[edge.target.node_type]
+    if node.table is not None:
+        return made.shape.rows_of(node)
     return made.shape.tables[edge.table].columns[edge.target.column].distinct
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gconstruct.guess.facts import ColumnFacts
-from gconstruct.guess.names import ID_WORDS, words
+from gconstruct.guess.names import ID_WORDS, singular, words
 from gconstruct.kinds import NUMBERS
 
 MAX_CATEGORIES = 256
@@ -17,10 +17,16 @@ SPLIT_VALUES = frozenset({"train", "valid", "val", "validation", "test"})
 LABEL_WORDS = (
     "label", "target", "class", "y", "category", "section", "genre", "venue", "topic", "subject", "field", "kind",
     "type", "status", "churn", "fraud", "outcome", "rating", "stars", "score",
+    "relevance", "relevant", "grade", "sentiment", "diagnosis",
 )  # fmt: skip
 """Words that name what people predict, the likeliest first."""
 
-_LONG_TAIL = 5.0
+PLAIN_LABELS = ("label", "target", "class", "y")
+"""The first of LABEL_WORDS, which say nothing but that."""
+GRADE_WORDS = frozenset(
+    {"rating", "star", "score", "grade", "relevance", "point", "rank", "level", "quality", "severity"}
+)
+"""Words for steps of a scale."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +155,12 @@ def label_rank(name: str) -> int | None:
     return min(ranks) if ranks else None
 
 
+def is_grade(facts: ColumnFacts) -> bool:
+    """Whether few whole numbers are steps of a scale, as 1 to 5 stars, where a guess of 4 for 5 is nearly right."""
+    is_number = facts.kind == "integer" and 2 < facts.distinct <= 20
+    return is_number and bool({singular(word) for word in words(facts.name)} & GRADE_WORDS)
+
+
 def label_kind(facts: ColumnFacts) -> str | None:
     """'class' or 'number' when a column can be a label, else None."""
     if facts.nulls >= facts.rows or facts.distinct < 2 or is_split(facts) or is_serial(facts):
@@ -156,5 +168,5 @@ def label_kind(facts: ColumnFacts) -> str | None:
     if facts.kind in ("string", "boolean"):
         return "class" if facts.distinct <= MAX_CLASSES and facts.repeats >= 2 else None
     if facts.kind == "integer":
-        return "class" if facts.distinct <= 20 else "number"
+        return "class" if facts.distinct <= 20 and not is_grade(facts) else "number"
     return "number" if facts.kind in ("float", "decimal") else None

@@ -8,7 +8,7 @@ values are one type.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gconstruct.guess.facts import ColumnFacts, TableFacts
 from gconstruct.guess.keys import (
@@ -19,10 +19,14 @@ from gconstruct.guess.keys import (
     find_ids,
     find_links,
     is_end_name,
+    is_query,
     may_be_key,
 )
-from gconstruct.guess.names import SOURCE_WORDS, TARGET_WORDS, as_name, looks_like_key, thing, words
+from gconstruct.guess.names import SOURCE_WORDS, TARGET_WORDS, as_name, is_index_name, looks_like_key, thing, words
 from gconstruct.guess.roles import is_split, is_text, label_rank, role_of
+
+_FEW_WORDS = 1.5
+"""On the mean, from which on ids are texts."""
 
 
 @dataclass
@@ -35,6 +39,8 @@ class NodeGuess:
     why: str
     taken: dict[str, str] = field(default_factory=dict)
     """Columns that are edges of their own, and so no features: column -> why."""
+    is_text: bool = False
+    """Whether the ids of an edge table are texts, to be read as such: `table` is then that table."""
 
 
 @dataclass
@@ -76,11 +82,18 @@ class Shape:
     """Tables that are not used: name -> why."""
     unsure: list[str]
 
+    def rows_of(self, node: NodeGuess) -> int:
+        """How many nodes a type has by its table; 0 without one."""
+        if node.table is None or node.id is None:
+            return 0
+        table = self.tables[node.table]
+        return table.columns[node.id.column].distinct if node.is_text else table.rows
+
 
 def shape_of(tables: Mapping[str, TableFacts]) -> Shape:
     """Decide what each table is."""
     left_out = {name: "it has no rows" for name, table in tables.items() if table.rows == 0}
-    present = {name: table for name, table in tables.items() if name not in left_out}
+    present = {name: _without_index(table) for name, table in tables.items() if name not in left_out}
     ids = find_ids(present)
     links = find_links(present, ids)
     ids = {name: own for name, own in ids.items() if not _joins(name, links)}
@@ -100,6 +113,18 @@ def shape_of(tables: Mapping[str, TableFacts]) -> Shape:
         _add_links_of_node(shape, present[name], links[name], type_of)
     _drop_lonely(shape)
     return shape
+
+
+def _without_index(table: TableFacts) -> TableFacts:
+    """The table without the row numbers that pandas wrote beside it, unless nothing else can name a row or an end."""
+    indexes = [name for name, facts in table.columns.items() if is_index_name(name) and facts.kind == "integer"]
+    others = {name: facts for name, facts in table.columns.items() if name not in indexes}
+    can_name = any(
+        may_be_key(f) and (f.unique or is_end_name(f.name) or looks_like_key(f.name)) for f in others.values()
+    )
+    if not indexes or not can_name:
+        return table
+    return replace(table, columns=others, set_aside=dict.fromkeys(indexes, "row numbers that pandas wrote, its index"))
 
 
 def _joins(name: str, links: Mapping[str, Sequence[Link]]) -> bool:
@@ -165,10 +190,15 @@ def _unlinked_ends(table: TableFacts, linked: Sequence[str]) -> list[str]:
     """Columns that could be the missing ends: named as an end or a key, else the only other column that could."""
     others = [
         facts for facts in table.columns.values()
-        if facts.name not in linked and may_be_key(facts) and not is_split(facts) and facts.distinct > 1
+        if facts.name not in linked
+        and (may_be_key(facts) or is_query(facts))
+        and not is_split(facts)
+        and facts.distinct > 1
     ]  # fmt: skip
     ends = [facts.name for facts in others if is_end_name(facts.name)]
-    keys = [facts.name for facts in others if looks_like_key(facts.name) and facts.name not in ends]
+    named = [facts.name for facts in others if facts.name not in ends]
+    keys = [name for name in named if looks_like_key(name)]
+    keys += [facts.name for facts in others if facts.name in named and is_query(facts) and facts.name not in keys]
     missing = 2 - len(linked)
     if len(ends) + len(keys) >= missing:
         return [*ends, *keys][:missing]
@@ -194,9 +224,20 @@ def _name_untabled(shape: Shape) -> None:
         count = max(_facts(shape, pair).distinct for pair in group)
         places = ", ".join(f"{edge.table}.{end.column}" for edge, end in group[:3])
         more = f" and {len(group) - 3} more" if len(group) > 3 else ""
-        shape.nodes[name] = NodeGuess(name, None, None, f"at least {count:,} ids, of {places}{more}")
+        shape.nodes[name] = _of_texts(shape, name, group) or NodeGuess(
+            name, None, None, f"at least {count:,} ids, of {places}{more}"
+        )
         for _, end in group:
             end.node_type = name
+
+
+def _of_texts(shape: Shape, name: str, group: Sequence[tuple[EdgeGuess, EndGuess]]) -> NodeGuess | None:
+    """The node type whose ids are texts, such as queries; None where they are codes, or stand in several places."""
+    facts, table = _facts(shape, group[0]), group[0][0].table
+    if len(group) > 1 or facts.kind != "string" or facts.words < _FEW_WORDS or looks_like_key(facts.name):
+        return None
+    own = IdColumn(facts.name, f"{facts.words:.1f} words on the mean: the text is the id, once for each", False)
+    return NodeGuess(name, table, own, own.why, is_text=True)
 
 
 def _facts(shape: Shape, pair: tuple[EdgeGuess, EndGuess]) -> ColumnFacts:
@@ -244,7 +285,7 @@ def _group_name(shape: Shape, group: Sequence[tuple[EdgeGuess, EndGuess]]) -> st
 def _twin_column(shape: Shape, facts: ColumnFacts) -> str | None:
     """A column of a node table with the same values."""
     for node in shape.nodes.values():
-        if node.table is None:
+        if node.table is None or node.is_text:
             continue
         for column in shape.tables[node.table].columns.values():
             if node.id is not None and column.name == node.id.column:

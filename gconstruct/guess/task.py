@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from gconstruct.guess.facts import ColumnFacts, TableFacts
+from gconstruct.guess.measure import as_floats
 from gconstruct.guess.names import words
-from gconstruct.guess.roles import is_split, is_text, label_kind, label_rank
+from gconstruct.guess.roles import PLAIN_LABELS, is_grade, is_split, is_text, label_kind, label_rank
 from gconstruct.guess.shape import EdgeGuess, NodeGuess, Shape
+from gconstruct.kinds import NUMBERS
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.errors import ConfigError, did_you_mean
 
-_GIVES_AWAY = 0.98
+_GIVES_AWAY, _FEWEST = 0.98, 50
 _GENERAL = frozenset({"split", "set", "fold", "partition", "label", "target", "class"})
 
 
@@ -32,6 +36,8 @@ class Target:
     why: str
     leaks: dict[str, str] = field(default_factory=dict)
     """Columns of the table that give the label away: column -> why."""
+    relations: dict[int, str] = field(default_factory=dict)
+    """Other edge types between the same nodes that are predicted too: position in shape.edges -> split column."""
 
 
 def choose_target(shape: Shape, wanted: str | None) -> tuple[Target, list[str]]:
@@ -49,8 +55,24 @@ def choose_target(shape: Shape, wanted: str | None) -> tuple[Target, list[str]]:
         )
     if chosen.column is not None:
         leaks = _leaks(shape.tables[chosen.table], chosen)
-        chosen = Target(chosen.owner, chosen.table, chosen.column, chosen.kind, chosen.split_column, chosen.why, leaks)
+        chosen = replace(chosen, leaks=leaks)
+    elif wanted is None:
+        chosen = replace(chosen, relations=_relations_beside(shape, chosen))
     return chosen, [name_of(target) for target in targets if name_of(target) != name_of(chosen)]
+
+
+def _relations_beside(shape: Shape, target: Target) -> dict[int, str]:
+    """Further edge types with a split between the nodes of predicted edges: with them, facts of a knowledge graph."""
+    owner = target.owner
+    if not isinstance(owner, EdgeGuess) or target.split_column is None:
+        return {}
+    found = {}
+    for number, edge in enumerate(shape.edges):
+        same_ends = (edge.source.node_type, edge.target.node_type) == (owner.source.node_type, owner.target.node_type)
+        split = None if edge is owner or edge.from_node or not same_ends else own_split(shape.tables[edge.table], None)
+        if split is not None:
+            found[number] = split
+    return found
 
 
 def name_of(target: Target) -> str:
@@ -64,6 +86,8 @@ def _candidates(shape: Shape) -> Iterator[tuple[tuple[float, ...], Target]]:
     split, edges of tables, other categories, numbers."""
     for node in shape.nodes.values():
         if node.table is not None and node.id is not None:
+            if node.is_text:
+                continue
             table = shape.tables[node.table]
             skipped = {node.id.column, *node.taken}
             yield from _labels(node, table, skipped, 0.0)
@@ -75,7 +99,7 @@ def _candidates(shape: Shape) -> Iterator[tuple[tuple[float, ...], Target]]:
         split = own_split(table, None)
         why = "no column looks like a label" if split is None else f"{split} says which edges are for what"
         size = -float(table.rows)
-        yield (2.0 if split else 3.0, size, 0.0), Target(edge, table.name, None, "link", split, why)
+        yield (2.0 if split else 3.0, 0.0, size, 0.0, 0.0), Target(edge, table.name, None, "link", split, why)
 
 
 def _labels(
@@ -89,7 +113,12 @@ def _labels(
         rank, split = label_rank(facts.name), _split_for(splits, facts.name)
         what = f"{facts.distinct:,} different values" if rank is None else "named like a label"
         why = what if split is None else f"{what}, and {split} says which rows are for what"
-        order = (_order(facts.name, kind, rank, split) + later, float(rank or 0), float(number))
+        if is_grade(facts):
+            why += f"; {facts.distinct} steps of a scale: a number. As classes: remove kind: number, classification"
+        # Of tables of about one size the likelier name is chosen, else the table with more labels.
+        size = -float(round(math.log2(max(facts.rows - facts.nulls, 1)) / 2))
+        is_plain = float(rank is not None and rank >= len(PLAIN_LABELS))
+        order = (_order(facts.name, kind, rank, split) + later, is_plain, size, float(rank or 0), float(number))
         yield order, Target(owner, table.name, facts.name, kind, split, why)
 
 
@@ -170,8 +199,12 @@ def _leaks(table: TableFacts, target: Target) -> dict[str, str]:
     label = target.column
     assert label is not None
     sample = table.sample
-    if sample is None or target.kind != "class":
+    if sample is None or target.kind == "link":
         return {}
+    if target.kind == "number":
+        same = f"gives {label} away: it rises or falls with it in every row"
+        numeric = {name for name, facts in table.columns.items() if facts.kind in NUMBERS and name != label}
+        return {name: same for name in numeric if _is_monotone(table, name, label)}
     return {
         name: f"gives {label} away: one of its values has one {label}"
         for name, facts in table.columns.items()
@@ -179,19 +212,35 @@ def _leaks(table: TableFacts, target: Target) -> dict[str, str]:
     }
 
 
+def _is_monotone(table: TableFacts, name: str, label: str) -> bool:
+    """Whether in the sample a number never falls, or never rises, when the label rises, and both have many values."""
+    assert table.sample is not None
+    facts = (table.columns[name], table.columns[label])
+    values, labels = (as_floats(_plain(table.sample.column(f.name)), f.kind) for f in facts)
+    pairs = pa.table({"value": values, "label": labels}).drop_null()
+    if pairs.num_rows < _FEWEST or pc.count_distinct(pairs.column("value")).as_py() < min(facts[1].sample_distinct, 20):
+        return False
+    ordered = pairs.sort_by([("label", "ascending"), ("value", "ascending")]).column("value").to_numpy()
+    falling = pairs.sort_by([("label", "ascending"), ("value", "descending")]).column("value").to_numpy()
+    return bool((np.diff(ordered) >= 0).all() or (np.diff(falling) <= 0).all())
+
+
 def _gives_away(sample: pa.Table, facts: ColumnFacts, label: str) -> bool:
-    """Whether in the sample nearly all rows have the most frequent label of their value, and values repeat."""
-    few = 2 <= facts.sample_distinct <= facts.sample_rows / 10
+    """Whether one half of the sample tells the labels of the other: the most frequent label of a value is that of
+    nearly all rows. Values that come once, as ids do, tell nothing."""
+    few = 2 <= facts.sample_distinct <= facts.sample_rows / 2
     if facts.kind.startswith("list") or not few or facts.binary:
         return False
     pairs = pa.table({"value": _plain(sample.column(facts.name)), "label": _plain(sample.column(label))}).drop_null()
-    if pairs.num_rows < 50:
+    if pairs.num_rows < _FEWEST:
         return False
-    counts = pairs.group_by(["value", "label"]).aggregate([([], "count_all")])
-    best = counts.group_by("value").aggregate([("count_all", "max")])
+    known, asked = pairs.filter(np.arange(len(pairs)) % 2 == 0), pairs.filter(np.arange(len(pairs)) % 2 == 1)
+    counts = known.group_by(["value", "label"]).aggregate([([], "count_all")])
+    best = counts.sort_by("count_all").group_by("value", use_threads=False).aggregate([("label", "last")])
+    answers = asked.join(best, "value", join_type="inner")
+    right = pc.sum(pc.cast(pc.equal(answers.column("label"), answers.column("label_last")), pa.int64())).as_py() or 0
     most = pc.max(pc.struct_field(pc.value_counts(pairs.column("label")), "counts")).as_py()
-    share = pc.sum(best.column("count_all_max")).as_py() / pairs.num_rows
-    return bool(share >= _GIVES_AWAY and most / pairs.num_rows < _GIVES_AWAY)
+    return bool(right / len(asked) >= _GIVES_AWAY and most / len(pairs) < _GIVES_AWAY)
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -27,7 +27,8 @@ class Leak:
     """One finding: `count` of `looked_at` validation and test rows are given away."""
 
     rule: str
-    """copied_edges, mirrored_edges, copied_relation, copied_edge_rows, copied_nodes, split_groups or later_training"""
+    """copied_edges, mirrored_edges, copied_relation, copied_edge_rows, copied_nodes, telling_input,
+    split_groups or later_training"""
     where: str
     """Whose split it is, e.g. 'edges user:buys:item' or 'nodes paper, label venue'"""
     count: int

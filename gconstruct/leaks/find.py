@@ -17,6 +17,7 @@ from gconstruct.leaks.copies import node_leaks
 from gconstruct.leaks.folder import LeakFolder
 from gconstruct.leaks.order import split_leaks
 from gconstruct.leaks.pairs import edge_leaks
+from gconstruct.leaks.telling import telling_inputs
 from gconstruct.problems import counted
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.errors import DataError
@@ -30,6 +31,7 @@ def find_leaks(folder: str | Path, config: GraphConfig | None = None) -> list[Le
     found = list(edge_leaks(graph))
     for name, node in graph.manifest.nodes.items():
         found += node_leaks(graph, name, node)
+    found += telling_inputs(graph)
     if config is not None and not config.is_built:
         found += split_leaks(graph, config)
     return found

@@ -16,8 +16,7 @@ from gconstruct.leaks.base import HELD_OUT, SHOWN, TRAIN, Leak
 from gconstruct.leaks.folder import LeakFolder
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.splits import SplitConfig
-from graphstorm_like.config.splits.times import TimeSplit
+from graphstorm_like.config.splits import SplitConfig, TimeSplit
 from graphstorm_like.graph.schema import (
     SOURCE_COLUMN,
     SPLIT_COLUMN,

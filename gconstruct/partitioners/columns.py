@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gconstruct.partitioners.base import Assignment, OpenedGraph, Partitioner
-from graphstorm_like.config.partitioners import PartitionsConfig
-from graphstorm_like.config.partitioners.by import POSITION
+from graphstorm_like.config.partitioners import POSITION, PartitionsConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.schema import (
     ID_COLUMN,

@@ -10,7 +10,7 @@ import numpy as np
 
 from gconstruct.partitioners.base import PARTITIONERS, Assignment, OpenedGraph, Partitioner
 from gconstruct.partitioners.streaming.passes import stream
-from graphstorm_like.config.partitioners.fennel import FennelPartitions
+from graphstorm_like.config.partitioners import FennelPartitions
 
 
 @PARTITIONERS.register(FennelPartitions)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from gconstruct.hashing import hash_strings
 from gconstruct.partitioners.base import PARTITIONERS
 from gconstruct.partitioners.columns import ColumnPartitioner
-from graphstorm_like.config.partitioners.hash import HashPartitions
+from graphstorm_like.config.partitioners import HashPartitions
 from graphstorm_like.graph.schema import ID_COLUMN
 
 _ROWS = 1 << 20

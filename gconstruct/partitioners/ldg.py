@@ -9,7 +9,7 @@ import numpy as np
 
 from gconstruct.partitioners.base import PARTITIONERS, Assignment, OpenedGraph, Partitioner
 from gconstruct.partitioners.streaming.passes import stream
-from graphstorm_like.config.partitioners.ldg import LdgPartitions
+from graphstorm_like.config.partitioners import LdgPartitions
 
 _EMPTIEST_FIRST = 1e-3
 """Nodes without neighbours go to the emptiest partition."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gconstruct.partitioners.base import PARTITIONERS, Assignment, OpenedGraph, Partitioner
-from graphstorm_like.config.partitioners.metis import MetisPartitions
+from graphstorm_like.config.partitioners import MetisPartitions
 from graphstorm_like.graph.schema import SOURCE_COLUMN, TARGET_COLUMN
 
 

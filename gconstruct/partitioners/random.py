@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from gconstruct.partitioners.base import PARTITIONERS, Assignment, OpenedGraph, Partitioner
-from graphstorm_like.config.partitioners.random import RandomPartitions
+from graphstorm_like.config.partitioners import RandomPartitions
 
 
 @PARTITIONERS.register(RandomPartitions)

@@ -8,8 +8,7 @@ import pyarrow.compute as pc
 
 from gconstruct.partitioners.base import PARTITIONERS
 from gconstruct.partitioners.columns import ColumnPartitioner
-from graphstorm_like.config.partitioners.by import POSITION
-from graphstorm_like.config.partitioners.range import RangePartitions
+from graphstorm_like.config.partitioners import POSITION, RangePartitions
 
 
 @PARTITIONERS.register(RangePartitions)

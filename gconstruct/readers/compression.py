@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from gconstruct.inputs import InputFile
 from gconstruct.readers.base import ends_of
-from graphstorm_like.config.formats.base import COMPRESSION
+from graphstorm_like.config.formats import COMPRESSION
 
 _MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 

@@ -200,13 +200,15 @@ def nulls(read: TableRecord | None) -> Html | None:
     rows = []
     for column, count in ranked[:50]:
         rows.append([column, svg.meter(count / max(1, read.rows)), f"{count:,}", wording.share(count, read.rows)])
-    without = len(read.nulls) - len(some)
+    columns = read.columns or len(read.nulls)
+    without = len(read.nulls) - len(some) if read.without_nulls is None else read.without_nulls
     if not some:
         return tag("p", tag("small", f"No nulls in {wording.count(without, 'column')} read.", class_="soft"))
-    more = f"{len(ranked) - 50:,} more with nulls are in report.json. " if len(ranked) > 50 else ""
+    unlisted = columns - without - min(50, len(ranked))
+    more = f"{unlisted:,} more have nulls. " if unlisted else ""
     tail = tag("small", f"{more}{wording.count(without, 'column')} without nulls.", class_="soft")
     shown = join([table(["column", "", "nulls", "share"], rows, "..##"), tail])
-    title = f"Nulls in {wording.count(len(some), 'column')} of {len(read.nulls):,}"
+    title = f"Nulls in {wording.count(columns - without, 'column')} of {columns:,}"
     return details(title, shown, open_=len(some) <= 8)
 
 

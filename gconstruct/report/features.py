@@ -33,7 +33,7 @@ def _plotted(name: str, feature: FeatureProfile) -> Html:
     made = tag("small", _made(feature), class_="soft")
     parts: list[Child] = [tag("div", tag("span", name, class_="name"), " ", made)]
     if feature.categories is not None and feature.dimensions is not None:
-        parts.append(_categories(feature.categories, feature.dimensions.mean))
+        parts.append(_categories(feature.categories, feature.dimensions.mean, feature.width))
     elif feature.histogram is not None:
         fitted = ", ".join(f"{key} {wording.number(value)}" for key, value in feature.fitted.items())
         before = tag("small", f"before scaling: {fitted}", class_="soft") if fitted else None
@@ -64,14 +64,14 @@ def _numbers(feature: FeatureProfile) -> list[tuple[Child, Child]]:
     return out
 
 
-def _categories(names: Sequence[str], shares: Sequence[float | None]) -> Html:
-    """The most frequent ones."""
+def _categories(names: Sequence[str], shares: Sequence[float | None], width: int) -> Html:
+    """The most frequent ones of so many columns."""
     ranked = sorted(zip(names, shares, strict=True), key=lambda entry: -(entry[1] or 0.0))
     rows = []
     for name, part in ranked[:CATEGORIES]:
         rows.append([_short(name), svg.meter(part or 0.0), wording.share(part or 0.0)])
-    more = len(ranked) - CATEGORIES
-    tail = tag("small", f"{wording.count(more, 'more column')} in report.json", class_="soft") if more > 0 else None
+    more = width - min(CATEGORIES, len(ranked))
+    tail = tag("small", wording.count(more, "more column"), class_="soft") if more > 0 else None
     return join([table(["category", "", "share of rows"], rows, "..#"), tail])
 
 

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from graphstorm_like.memory import peak_rss
+from graphstorm_like.allocator import peak_rss
 
 _STATM = "/proc/self/statm"
 SAMPLE_SECONDS = 0.05

@@ -43,9 +43,28 @@ class Numbers(_Model):
     """NaN and infinite numbers"""
 
 
-class Dimensions(_Model):
-    """The same statistics for each number of a feature of several numbers a row (lists of its width)."""
+LISTED_DIMENSIONS, LISTED_NULLS = 64, 50
+"""Dimensions of a wide feature, and columns of a table with nulls, that are listed by themselves"""
 
+
+class Spread(_Model):
+    """How a statistic is spread over all dimensions of a wide feature; null where no dimension has it."""
+
+    min: float | None = None
+    p25: float | None = None
+    median: float | None = None
+    p75: float | None = None
+    max: float | None = None
+
+
+class Dimensions(_Model):
+    """The same statistics for the numbers of a feature of several numbers a row: lists of its width, or in a wide
+    feature of the dimensions `at`."""
+
+    at: list[int] | None = None
+    """Positions of the dimensions that are listed: the first ones, of categories the most frequent; null: all"""
+    spread: dict[str, Spread] = {}
+    """Of wide features: by statistic, over all dimensions"""
     min: list[float | None]
     max: list[float | None]
     mean: list[float | None]
@@ -75,7 +94,7 @@ class FeatureProfile(_Model):
     fitted: dict[str, float] = {}
     """Of features of one number a row: mean, std, min and max of the column before scaling, where they are kept"""
     categories: list[str] | None = None
-    """What each dimension stands for, when construction knows"""
+    """What each dimension of `dimensions` stands for, when construction knows"""
 
 
 class Lengths(_Model):
@@ -241,7 +260,11 @@ class TableRecord(_Model):
     rows: int
     bytes: int
     nulls: dict[str, int]
-    """By column"""
+    """By column: all, or those with most nulls"""
+    columns: int | None = None
+    """How many columns were read, where `nulls` does not have them all"""
+    without_nulls: int | None = None
+    """How many of these have no nulls"""
 
 
 class DroppedExample(_Model):

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from gconstruct.report.model import Dimensions, FeatureProfile, Histogram, Numbers
+from gconstruct.report.model import LISTED_DIMENSIONS, Dimensions, FeatureProfile, Histogram, Numbers, Spread
 from gconstruct.report.rows import Matrix, Pieces, rows_in, sample_runs
 from graphstorm_like.graph.schema import FeatureSchema
 
@@ -95,6 +95,25 @@ class Moments:
         return int(np.count_nonzero((self._min == self._max) & (self._count > 1)))
 
 
+def summarised(dimensions: Dimensions, categories: list[str] | None) -> tuple[Dimensions, list[str] | None]:
+    """Return (statistics, categories) of a feature: of a wide one those of some dimensions, and how all are spread."""
+    width = len(dimensions.mean)
+    if width <= LISTED_DIMENSIONS:
+        return dimensions, categories
+    at = list(range(LISTED_DIMENSIONS))
+    if categories is not None:
+        at = sorted(range(width), key=lambda i: -(dimensions.mean[i] or 0.0))[:LISTED_DIMENSIONS]
+    kept, spread = {}, {}
+    for name in ("min", "max", "mean", "std", "zeros"):
+        values = getattr(dimensions, name)
+        kept[name] = [values[i] for i in at]
+        known = [value for value in values if value is not None]
+        ends = np.percentile(known, [0, 25, 50, 75, 100]).tolist() if known else [None] * 5
+        spread[name] = Spread(min=ends[0], p25=ends[1], median=ends[2], p75=ends[3], max=ends[4])
+    names = None if categories is None else [categories[i] for i in at]
+    return Dimensions(at=at, spread=spread, **kept), names
+
+
 def listed(numbers: np.ndarray) -> list[float | None]:
     """Numbers for JSON: None for those that are not finite."""
     return [value if math.isfinite(value) else None for value in numbers.tolist()]
@@ -141,6 +160,9 @@ def feature_profile(column: Pieces, schema: FeatureSchema, share_of_values: floa
     runs_of_histogram = sample_runs(num_rows, few)
     sample = np.sort(matrix.sample(runs_of_histogram))
     encode = schema.fitted.get("encode")
+    dimensions, categories = None, categories_of(schema)
+    if width > 1:
+        dimensions, categories = summarised(moments.dimensions(), categories)
     return FeatureProfile(
         width=width,
         dtype=schema.dtype,
@@ -151,9 +173,9 @@ def feature_profile(column: Pieces, schema: FeatureSchema, share_of_values: floa
         median=float(sample[len(sample) // 2]) if sample.size else None,
         histogram=histogram_of_sorted(sample),
         histogram_rows=rows_in(runs_of_histogram),
-        dimensions=moments.dimensions() if width > 1 else None,
+        dimensions=dimensions,
         fitted=_fitted(schema) if width == 1 else {},
-        categories=categories_of(schema),
+        categories=categories,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gconstruct.report.model import Dimensions, FeatureProfile, Histogram, Numbers
-from gconstruct.report.numbers import BINS, categories_of, listed
+from gconstruct.report.numbers import BINS, categories_of, listed, summarised
 from gconstruct.report.rows import Pieces, Runs, rows_in
 from graphstorm_like.graph.schema import FeatureSchema
 from graphstorm_like.graph.sparse import rows_of
@@ -88,6 +88,7 @@ def sparse_profile(column: Pieces, schema: FeatureSchema, runs: Runs) -> Feature
     moments = EntryMoments(schema.width)
     moments.add(column, runs)
     median, histogram = moments.histogram()
+    dimensions, categories = summarised(moments.dimensions(), categories_of(schema))
     encode = schema.fitted.get("encode")
     return FeatureProfile(
         width=schema.width,
@@ -99,6 +100,6 @@ def sparse_profile(column: Pieces, schema: FeatureSchema, runs: Runs) -> Feature
         median=median,
         histogram=histogram,
         histogram_rows=rows_in(runs),
-        dimensions=moments.dimensions(),
-        categories=categories_of(schema),
+        dimensions=dimensions,
+        categories=categories,
     )

@@ -45,7 +45,7 @@ table{border-collapse:collapse;width:100%;font-size:14px}
 th,td{text-align:left;padding:5px 12px 5px 0;border-bottom:1px solid var(--line);vertical-align:top}
 th{font-weight:600;color:var(--soft);font-size:13px;white-space:nowrap}
 td.number,th.number{text-align:right;padding-right:20px;font-variant-numeric:tabular-nums;white-space:nowrap}
-td{overflow-wrap:anywhere;min-width:48px}
+td{overflow-wrap:break-word;min-width:48px}
 td:first-child,td:last-child:not(.number){min-width:104px}
 .depth-1{padding-left:16px}.depth-2{padding-left:32px}
 dl{display:flex;flex-wrap:wrap;gap:2px 18px;margin:4px 0}

@@ -6,11 +6,13 @@ They are no part of the graph: not in the hashes of graph.json, nor in its finge
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from gconstruct.leaks import read_leaks
 from gconstruct.report.findings import find
 from gconstruct.report.model import (
+    LISTED_NULLS,
     REPORT_HTML,
     REPORT_JSON,
     Construction,
@@ -26,6 +28,9 @@ from gconstruct.report.profile import profile_graph
 from gconstruct.report.trace import Trace
 from graphstorm_like.files import write_text
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
+
+MOST_COLUMNS = 500
+"""Of a table whose columns are all in report.json"""
 
 
 def write_report(folder: Path, manifest: GraphManifest | None = None, trace: Trace | None = None) -> GraphReport:
@@ -71,8 +76,7 @@ def construction_of(trace: Trace) -> Construction:
     ]
     tables = {}
     for key, read in trace.tables.items():
-        nulls = trace.null_counts.get(key, {})
-        tables[key] = TableRecord(files=read.files, rows=read.rows, bytes=read.bytes, nulls=nulls)
+        tables[key] = _table_record(read.files, read.rows, read.bytes, trace.null_counts.get(key, {}))
     dropped = []
     for where, reasons in trace.dropped_rows.items():
         for reason, rows in reasons.items():
@@ -86,6 +90,16 @@ def construction_of(trace: Trace) -> Construction:
         created=trace.created_nodes,
         dropped=dropped,
     )
+
+
+def _table_record(files: int, rows: int, size: int, nulls: Mapping[str, int]) -> TableRecord:
+    """Return the record of a table; of one with very many columns `nulls` holds those with most."""
+    record = TableRecord(files=files, rows=rows, bytes=size, nulls=dict(nulls))
+    if len(nulls) > MOST_COLUMNS:
+        most = sorted(nulls.items(), key=lambda entry: -entry[1])[:LISTED_NULLS]
+        record.nulls, record.columns = dict(most), len(nulls)
+        record.without_nulls = sum(count == 0 for count in nulls.values())
+    return record
 
 
 def _recorded(folder: Path, report: GraphReport) -> Construction | None:

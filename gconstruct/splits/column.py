@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from gconstruct import rules
 from gconstruct.problems import EXAMPLES
 from gconstruct.splits.base import SPLIT_OPERATORS, RowwiseSplit, SplitRows, State
-from graphstorm_like.config.splits.column import ColumnSplit
+from graphstorm_like.config.splits import ColumnSplit
 from graphstorm_like.graph.schema import SPLITS
 
 WRITTEN = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}

@@ -6,7 +6,7 @@ import numpy as np
 
 from gconstruct.splits.base import SPLIT_OPERATORS
 from gconstruct.splits.drawn import DrawnSplit
-from graphstorm_like.config.splits.draw import RandomSplit
+from graphstorm_like.config.splits import RandomSplit
 
 
 @SPLIT_OPERATORS.register(RandomSplit)

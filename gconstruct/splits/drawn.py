@@ -17,8 +17,7 @@ import pyarrow.compute as pc
 
 from gconstruct.hashing import hash_strings, uniform
 from gconstruct.splits.base import Split, SplitRows, State
-from graphstorm_like.config.splits.draw import RandomSplit
-from graphstorm_like.config.splits.folds import FoldsSplit
+from graphstorm_like.config.splits import FoldsSplit, RandomSplit
 
 Config = TypeVar("Config", bound=RandomSplit | FoldsSplit)
 ClassHashes = dict[str, tuple[np.ndarray, ...]]

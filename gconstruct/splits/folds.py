@@ -6,7 +6,7 @@ import numpy as np
 
 from gconstruct.splits.base import SPLIT_OPERATORS
 from gconstruct.splits.drawn import DrawnSplit
-from graphstorm_like.config.splits.folds import FoldsSplit
+from graphstorm_like.config.splits import FoldsSplit
 from graphstorm_like.graph.schema import SPLITS
 
 

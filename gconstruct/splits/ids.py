@@ -19,8 +19,7 @@ from gconstruct.problems import EXAMPLES, Problems, counted, shown
 from gconstruct.sets import contained_sorted, distinct, occurring
 from gconstruct.splits.base import SPLIT_OPERATORS, Split, SplitRows, State
 from gconstruct.splits.id_files import read_ids, split_files
-from graphstorm_like.config.splits.base import PARTS
-from graphstorm_like.config.splits.ids import IdsSplit
+from graphstorm_like.config.splits import PARTS, IdsSplit
 from graphstorm_like.graph.schema import SPLITS
 
 Found = dict[str, np.ndarray]

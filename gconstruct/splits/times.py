@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from gconstruct.kinds import kind_of
 from gconstruct.splits.base import SPLIT_OPERATORS, Split, SplitRows, State
 from gconstruct.values import Source, cast_values, first_failure
-from graphstorm_like.config.splits.times import TimeSplit
+from graphstorm_like.config.splits import TimeSplit
 
 _CUTS = ("valid_from", "test_from")
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,10 +26,17 @@ class Baseline(ABC, Generic[Data]):
 
     name: ClassVar[str]
     reads: ClassVar[Reads]
+    needs_packages: ClassVar[bool] = True
+    """Whether fitting needs the extra `baseline`"""
 
     @abstractmethod
     def unfit(self, data: Data) -> str | None:
         """Why it says nothing of this task; None: it does."""
+
+    def estimate(self, data: Data) -> float:
+        """Return about how many seconds fitting and scoring take on one core, within a factor of three; infinity: it is
+        not known, or minutes."""
+        return math.inf
 
     @abstractmethod
     def settings(self, data: Data) -> Iterator[Setting]:

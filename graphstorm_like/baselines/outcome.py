@@ -27,6 +27,8 @@ class Outcome:
     setting: str = ""
     """The one that validation has chosen."""
     why_not: str | None = None
+    left_out: bool = False
+    """Whether it could have been fitted, but was not; `why_not` says why"""
     seconds: float = 0.0
 
     def with_prefix(self, prefix: str) -> Outcome:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from graphstorm_like.baselines.base import Around, Contest, contests
+from graphstorm_like.baselines.base import Around, Baseline, Contest, contests
 from graphstorm_like.baselines.outcome import Outcome, Scores, chosen
 from graphstorm_like.baselines.packages import check_packages
 from graphstorm_like.baselines.table import Comparison
@@ -49,10 +49,19 @@ class Comparisons:
             yield f"task {name}: {why}"
 
 
+LeftOut = Callable[[Baseline[Any], Any], str | None]
+"""(simple model, what its family reads of the task) -> why it is left out; None: it is fitted"""
+
+
 def run_baselines(pipeline: Pipeline, reporter: Reporter) -> Comparisons:
     """Fit, choose and score every simple model of the pipeline's task or tasks. ConfigError where there are none;
     DataError without a constructed graph, or validation rows to choose by; MissingExtraError without scikit-learn."""
     check_packages()
+    return fit_baselines(pipeline, reporter, lambda baseline, data: None)
+
+
+def fit_baselines(pipeline: Pipeline, reporter: Reporter, left_out: LeftOut) -> Comparisons:
+    """As `run_baselines`, of the simple models that are not left out."""
     assert pipeline.graph.path is not None, "paths are resolved before"
     graph = open_graph(pipeline.task, pipeline.graph.path, pipeline.seed, clock=False)
     task = build_task(pipeline.task, graph, 2)
@@ -66,7 +75,7 @@ def run_baselines(pipeline: Pipeline, reporter: Reporter) -> Comparisons:
     by_task = {}
     for contest in found:
         if contest.why_not is None:
-            by_task[contest.prefix.rstrip(".")] = _compared(contest, model, reporter)
+            by_task[contest.prefix.rstrip(".")] = _compared(contest, model, reporter, left_out)
     return Comparisons(by_task, without)
 
 
@@ -76,25 +85,32 @@ def _scores_of_run(pipeline: Pipeline) -> dict[str, Scores] | None:
     return None if written is None else {split: dict(s) for split, s in written.items() if split not in BESIDE_SCORES}
 
 
-def _compared(contest: Contest, model: Mapping[str, Scores] | None, reporter: Reporter) -> Comparison:
+def _compared(
+    contest: Contest, model: Mapping[str, Scores] | None, reporter: Reporter, left_out: LeftOut
+) -> Comparison:
     task, prefix = contest.task, contest.prefix
-    outcomes = [outcome.with_prefix(prefix) for outcome in _outcomes(contest, reporter)]
+    outcomes = [outcome.with_prefix(prefix) for outcome in _outcomes(contest, reporter, left_out)]
     of_task = None
     if model is not None:
         of_task = {split: _with(prefix, scores) for split, scores in model.items()}
     split = task.scored_splits[-1]
-    return Comparison(outcomes, of_task, f"{prefix}{task.select_by}", task.higher_is_better, split)
+    sampled = bool(getattr(contest.data, "validates_on_sample", False))
+    return Comparison(outcomes, of_task, f"{prefix}{task.select_by}", task.higher_is_better, split, sampled)
 
 
 def _with(prefix: str, scores: Scores) -> Scores:
     return {name: value for name, value in scores.items() if name.startswith(prefix)}
 
 
-def _outcomes(contest: Contest, reporter: Reporter) -> Iterator[Outcome]:
+def _outcomes(contest: Contest, reporter: Reporter, left_out: LeftOut) -> Iterator[Outcome]:
     task = contest.task
     assert contest.family is not None, "contests say why there is none"
     for make in contest.family:
         baseline = make()
+        # Before it is looked at: some need a package even to say that they do not apply.
+        if (reason := left_out(baseline, contest.data)) is not None:
+            yield Outcome(baseline.name, why_not=reason, left_out=True)
+            continue
         with reporter.step(f"{contest.prefix}{baseline.name}" if contest.prefix else baseline.name):
             problem = baseline.unfit(contest.data)
             if problem is not None:

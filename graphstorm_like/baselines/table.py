@@ -25,6 +25,16 @@ class Comparison:
     higher_is_better: bool
     split: str = "test"
     """Whose scores are shown."""
+    valid_is_sample: bool = False
+    """Whether validation scores are of some of the validation rows."""
+
+    @property
+    def best(self) -> str | None:
+        """The simple model with the best validation score; None where none was fitted."""
+        sign = 1.0 if self.higher_is_better else -1.0
+        fitted = [outcome for outcome in self.outcomes if outcome.why_not is None]
+        best = max(fitted, key=lambda outcome: sign * outcome.scores["valid"][self.select_by], default=None)
+        return None if best is None else best.name
 
     def as_json(self) -> dict[str, Any]:
         """For --json."""

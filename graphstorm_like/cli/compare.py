@@ -22,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
         target: Annotated[
             Path | None, typer.Option("--output", "-o", help="Also write a page with plots: compare.html.")
         ] = None,
+        plugins: Annotated[bool, typer.Option(help="Let the code of the runs' plug-ins run.")] = False,
         as_json: Json = False,
     ) -> None:
         """Scores with intervals, cost, and what differs in the configurations; the best is chosen by validation."""
@@ -31,7 +32,7 @@ def add_to(app: typer.Typer) -> None:
         from graphstorm_like.reports.compare_text import compare_lines
         from graphstorm_like.reports.run_folder import RunFolder
 
-        comparison = compare_runs([RunFolder.of(run) for run in runs])
+        comparison = compare_runs([RunFolder.of(run, plugins=plugins) for run in runs])
         if target is not None:
             command = shlex.join(["gsl", "compare", *runs, "-o", str(target)])
             write_new(compare_page(comparison, f"{len(runs)} runs compared", command), target)

@@ -47,6 +47,10 @@ def add_to(app: typer.Typer) -> None:
             run_one_host(checked, index, host_list, secret_file, mark=mark, fresh=fresh, quiet=quiet)
         # Behind a URL each host has its own partition of the graph alone, and cannot make it: `gsl report` does.
         if index == 0 and checked.report and places_of(checked).output is None:
+            from graphstorm_like.baselines.quick import baselines_of_run
+            from graphstorm_like.progress import Reporter
             from graphstorm_like.reports.write import report_of_run  # imports torch, which a launcher does without
 
+            if checked.baselines:
+                baselines_of_run(checked, Reporter(quiet), fresh, partial(typer.echo, err=True))
             report_of_run(Path(checked.output), None, partial(typer.echo, err=True))

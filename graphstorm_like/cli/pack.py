@@ -30,10 +30,11 @@ def add_to(app: typer.Typer) -> None:
                 show_default=False,
             ),
         ] = None,
+        plugins: Annotated[bool, typer.Option(help="Let the code of the run's plug-ins run.")] = False,
         quiet: Quiet = False,
     ) -> None:
         """Pack weights, configuration, feature state, language models and a model card into one folder."""
         from graphstorm_like.deploy.pack import pack
         from graphstorm_like.progress import Reporter
 
-        pack(run, out, frozen_lm=not without_frozen_lm, kept=kept, reporter=Reporter(quiet))
+        pack(run, out, frozen_lm=not without_frozen_lm, kept=kept, plugins=plugins, reporter=Reporter(quiet))

@@ -22,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
         target: Annotated[
             Path | None, typer.Option("--output", "-o", help="The page's file; its numbers go beside it.")
         ] = None,
+        plugins: Annotated[bool, typer.Option(help="Let the code of the run's plug-ins run.")] = False,
         as_json: Json = False,
     ) -> None:
         """Make report.html and report.json from what a run has written."""
@@ -30,7 +31,7 @@ def add_to(app: typer.Typer) -> None:
         from graphstorm_like.reports.run_folder import REPORT_JSON, RunFolder
         from graphstorm_like.reports.write import write_report
 
-        folder = RunFolder.of(run)
+        folder = RunFolder.of(run, plugins=plugins)
         path = write_report(folder, target)
         if target is None and run.suffix in (".yaml", ".yml"):
             publish_loose(load_pipeline(run), partial(typer.echo, err=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -31,12 +32,16 @@ def add_to(app: typer.Typer) -> None:
         overrides: Overrides = None,
         quality: QualityOption = None,
         infer: Annotated[bool, typer.Option("--infer/--no-infer", help="Whether to infer, the last stage.")] = True,
+        baselines: Annotated[
+            bool, typer.Option("--baselines/--no-baselines", help="Whether to fit quick simple models beside it.")
+        ] = True,
         fresh: Fresh = False,
         quiet: Quiet = False,
     ) -> None:
         """construct -> train -> evaluate -> infer; stages that are up to date are skipped."""
         stages = None if infer else ["construct", "train", "evaluate"]
-        _run(pipeline, with_quality(overrides, quality), fresh, quiet, stages)
+        given = [] if baselines else ["baselines=false"]
+        _run(pipeline, [*with_quality(overrides, quality), *given], fresh, quiet, stages, scores=True)
 
     @app.command("construct")
     def construct(
@@ -89,7 +94,15 @@ def _stage_command(stage: str) -> Callable[..., None]:
     return command
 
 
-def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages: list[str] | None) -> None:
+def _run(
+    pipeline: Yaml,
+    overrides: Overrides,
+    fresh: bool,
+    quiet: bool,
+    stages: list[str] | None,
+    scores: bool = False,
+) -> None:
+    """Run stages; None: all. scores: whether the run scores its model, which simple models then stand beside."""
     from graphstorm_like.config.load import load_with_origin
     from graphstorm_like.config.presets import preset_line
     from graphstorm_like.launch.launcher import launch
@@ -97,7 +110,8 @@ def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages:
     from graphstorm_like.launch.mirrored.session import publish_loose
     from graphstorm_like.launch.preflight import check_run
     from graphstorm_like.launch.state import STAGES
-    from graphstorm_like.launch.summary import summary
+    from graphstorm_like.launch.summary import summary, suspicions_of_run, warning_block
+    from graphstorm_like.progress import Reporter
 
     checked, origin = load_with_origin(pipeline, overrides or ())
     local = localised(checked)
@@ -106,15 +120,23 @@ def _run(pipeline: Yaml, overrides: Overrides, fresh: bool, quiet: bool, stages:
     check_run(local, stages or STAGES, fresh, origin)
     with stopped_by_hand():
         launch(checked, stages or STAGES, fresh, quiet)
+    if scores and checked.baselines:
+        from graphstorm_like.baselines.quick import baselines_of_run  # imports torch, which a launcher does without
+
+        baselines_of_run(local, Reporter(quiet), fresh, partial(typer.echo, err=True))
     if stages is not None:
+        if checked.baselines and scores:
+            publish_loose(checked, partial(typer.echo, err=True))
         return
     arguments = [str(pipeline), *(overrides or ())]
     if checked.report:
         from graphstorm_like.reports.write import report_of_run  # imports torch, which a launcher does without
 
-        warn = partial(typer.echo, err=True)
-        report_of_run(Path(local.output), ["gsl", "run", *arguments], warn)
-        publish_loose(checked, warn)
+        report_of_run(Path(local.output), ["gsl", "run", *arguments], partial(typer.echo, err=True))
+    if checked.report or checked.baselines:
+        publish_loose(checked, partial(typer.echo, err=True))
+    if block := warning_block(suspicions_of_run(local)):
+        typer.secho(block, fg="red" if sys.stderr.isatty() else None, err=True)
     if not quiet:
         for line in summary(local, arguments, shown(checked)):
             typer.echo(line)

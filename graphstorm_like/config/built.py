@@ -20,7 +20,7 @@ from graphstorm_like.config.graph import (
     NodeConfig,
     TextConfig,
 )
-from graphstorm_like.config.splits.column import ColumnSplit
+from graphstorm_like.config.splits import ColumnSplit
 from graphstorm_like.config.times import TimeConfig
 
 

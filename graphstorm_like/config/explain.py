@@ -71,7 +71,10 @@ def _structure(detail: ErrorDetails, spot: _Spot) -> list[tuple[KeyPath, str]]:
     if kind == "union_tag_invalid":
         field, tag = _tag_field(spot.at), detail["ctx"]["tag"]
         return [
-            ((*path, field), f"must be {_listed(_tags(spot.at))} (got {tag!r}).{did_you_mean(tag, _tags(spot.at))}")
+            (
+                (*path, field),
+                f"must be {_listed(_tags(spot.at))} (got {shown(tag)}).{did_you_mean(tag, _tags(spot.at))}",
+            )
         ]
     if kind == "union_tag_not_found":
         missing = ((*path, _tag_field(spot.at)), f"must be given: {_listed(_tags(spot.at))}")

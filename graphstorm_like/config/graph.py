@@ -11,9 +11,7 @@ from graphstorm_like.config.base import Accepts, EdgeType, Files, KeyedError, Na
 from graphstorm_like.config.engines import EngineName
 from graphstorm_like.config.features import FeatureConfig, FeatureField
 from graphstorm_like.config.formats import FormatName
-from graphstorm_like.config.partitioners import PartitionsConfig
-from graphstorm_like.config.partitioners.by import ALWAYS
-from graphstorm_like.config.partitioners.random import RandomPartitions
+from graphstorm_like.config.partitioners import ALWAYS, PartitionsConfig, RandomPartitions
 from graphstorm_like.config.relations import entry_of, expanded, first_relation, relations_of
 from graphstorm_like.config.rows import CsvOptions, JoinConfig, RowsConfig, check_one_place
 from graphstorm_like.config.sizes import MemorySize

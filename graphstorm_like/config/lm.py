@@ -9,8 +9,7 @@ from pydantic import Field
 from graphstorm_like.config.base import NonNegativeFloat, PositiveFloat, PositiveInt, Strict
 from graphstorm_like.config.gnns import Dropout
 from graphstorm_like.config.schedule import EarlyStopConfig, ScheduleConfig
-from graphstorm_like.config.tuning import TuneConfig
-from graphstorm_like.config.tuning.full import FullTuning
+from graphstorm_like.config.tuning import FullTuning, TuneConfig
 
 
 class MlmConfig(Strict):

@@ -5,7 +5,7 @@ A problem reads `pipeline.yaml:12: model.gnn.hiden: unknown key (known: ...). Di
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from graphstorm_like.config.explain import explain, shown
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.overrides import apply_override
 from graphstorm_like.config.pipeline import Pipeline, cross_check
-from graphstorm_like.config.plugins import is_file
+from graphstorm_like.config.plugins import check_named_again, import_plugins, is_file
 from graphstorm_like.config.presets import with_preset
 from graphstorm_like.config.stitch import StitchConfig
 from graphstorm_like.config.yaml_source import (
@@ -29,7 +29,7 @@ from graphstorm_like.config.yaml_source import (
     dotted,
     parse_yaml,
 )
-from graphstorm_like.errors import ConfigError, did_you_mean
+from graphstorm_like.errors import ConfigError, did_you_mean, printable
 
 Found = tuple[KeyPath, SourceLine, str]
 """A problem: (path in the tree, where that was given, message)"""
@@ -60,10 +60,20 @@ def load_with_origin(path: str | Path, overrides: Sequence[str] = ()) -> tuple[P
     return pipeline, Origin(str(path), source.places, source.data)
 
 
-def build_pipeline(data: Any, where: str = "pipeline") -> Pipeline:
-    """Check a nested dict (from Python, or a saved configuration); paths are left as they are."""
+def build_pipeline(data: Any, where: str = "pipeline", *, plugins: bool = False) -> Pipeline:
+    """Check a nested dict (from Python, or a saved configuration); paths are left as they are. plugins: whether the
+    code of its plug-ins may run; if not, ConfigError for those that this process has not imported already."""
     _must_be_sections(data, where)
+    if not plugins:
+        check_named_again(plugin_names(data), f"{where}: the pipeline", "build_pipeline(data, plugins=True)")
     return _check(Pipeline, with_preset(YamlSource(data, {}, []), Path()), where, Path())
+
+
+def plugin_names(data: Mapping[str, Any]) -> list[str]:
+    """The plug-ins that a configuration names; none where `plugins:` is not a list of names, which is reported as a
+    problem of that key when the configuration is checked."""
+    names = data.get("plugins")
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else []
 
 
 def build_graph_config(data: dict[str, Any], where: str = "graph") -> GraphConfig:
@@ -129,18 +139,31 @@ def _must_be_sections(data: Any, where: str) -> None:
 def _check(root: type[Root], source: YamlSource, where: str, base: Path) -> Root:
     """The configuration, or ConfigError with all problems in the order of the file."""
     data, places, problems = source.data, source.places, list(source.problems)
-    checked, explained = None, []
-    try:
-        checked = root.model_validate(data)
-    except ValidationError as err:
-        explained = explain(root, err, data)
+    checked = None
+    explained = _import_problems(data) if root is Pipeline else []
+    if not explained:
+        try:
+            checked = root.model_validate(data)
+        except ValidationError as err:
+            explained = explain(root, err, data)
     crossed = cross_check(_with_built_graph(_valid_sections(data), base)) if root is Pipeline else ()
     for path, message in [*explained, *crossed]:
         problems.append((path, _place(path, places, where), message))
     if problems or checked is None:
         problems.sort(key=lambda problem: problem[1].order)
-        raise ConfigError(dict.fromkeys(f"{place.text}: {_head(path)}{message}" for path, place, message in problems))
+        raise ConfigError(
+            dict.fromkeys(printable(f"{place.text}: {_head(path)}{message}") for path, place, message in problems)
+        )
     return checked
+
+
+def _import_problems(data: dict[str, Any]) -> list[tuple[KeyPath, str]]:
+    """Import the plug-ins, whose operators the sections may choose. What is wrong with one hides all that follows."""
+    try:
+        import_plugins(plugin_names(data))
+    except ConfigError as error:
+        return [(("plugins",), str(error))]
+    return []
 
 
 def _with_built_graph(sections: dict[str, Any], base: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from graphstorm_like.config.sql import without_secrets
 from graphstorm_like.config.yaml_source import KeyPath, SourceLine, dotted, parse_value
-from graphstorm_like.errors import ConfigError
+from graphstorm_like.errors import ConfigError, printable
 
 _KEY = r"(?:[^.\[\]='\s]+|'[^']+')"
 _FORM = re.compile(rf"({_KEY}(?:\.{_KEY}|\[\d+\])*)=(.*)", re.DOTALL)
@@ -21,7 +21,7 @@ def apply_override(data: Any, text: str, places: dict[KeyPath, SourceLine] | Non
     Raises ConfigError when the form is wrong or the place does not exist. An unknown key is reported later, when the
     whole tree is checked; `places` then says that it came from this override.
     """
-    where = f"override '{without_secrets(text)}'"
+    where = f"override '{printable(without_secrets(text))}'"
     form = _FORM.fullmatch(text)
     if form is None:
         raise ConfigError(f"{where}: must be written section.key=value, e.g. train.lr=1e-3 or graph.edges[0].id=key")

@@ -17,15 +17,13 @@ from graphstorm_like.config.images import check_images
 from graphstorm_like.config.launchers import LaunchConfig
 from graphstorm_like.config.launchers.local import LocalLaunchConfig
 from graphstorm_like.config.model import ModelConfig, NodeInputConfig
-from graphstorm_like.config.phases.base import PhaseSurroundings
-from graphstorm_like.config.plugins import import_plugins
+from graphstorm_like.config.phases import PhaseSurroundings
 from graphstorm_like.config.presets import Quality
 from graphstorm_like.config.problems import Problem, below, check_input_names, ends_known, unknown_name
 from graphstorm_like.config.sql import refuse_secrets
 from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.config.temporal_checks import check_own_times, check_temporal, check_temporal_runs, check_times
 from graphstorm_like.config.train import Fanout, InferConfig, TrainConfig
-from graphstorm_like.errors import ConfigError
 
 
 def _only(*allowed: str) -> AfterValidator:
@@ -59,10 +57,14 @@ class Pipeline(Strict):
     the defaults of the keys themselves."""
     plugins: list[str] = []
     """Modules that register operators of your own: `my_package.hgt`, or a file from the YAML's folder,
-    `./my_operators.py`. They are imported, and so executed, whenever the pipeline is read."""
+    `./my_operators.py`. They are imported, and so executed, whenever a command is given this YAML; what is read out of
+    the folder of a run or a model imports nothing unless you allow it: --plugins."""
     report: bool = True
     """Whether `gsl run` ends with report.html and report.json in the output folder; `gsl report` makes them at any
     time."""
+    baselines: bool = True
+    """Whether `gsl run` ends with simple models that take seconds, on the same splits, whose scores stand beside its
+    own (baselines.json); `gsl baseline` fits all of them."""
     graph: GraphConfig
     model: ModelConfig = ModelConfig()
     task: TaskConfig
@@ -71,18 +73,6 @@ class Pipeline(Strict):
     infer: InferConfig = InferConfig()
     launch: LaunchConfig = LocalLaunchConfig(on="local")
     """Where the run takes place: this machine, or several."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _import_plugins(cls, data: Any) -> Any:
-        """Before the sections are validated, which may choose operators of plug-ins."""
-        names = data.get("plugins") if isinstance(data, dict) else None
-        if isinstance(names, list) and all(isinstance(name, str) for name in names):
-            try:
-                import_plugins(names)
-            except ConfigError as error:
-                raise KeyedError("plugins", str(error)) from error
-        return data
 
     @model_validator(mode="after")
     def _without_secrets(self) -> Pipeline:

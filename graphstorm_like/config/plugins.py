@@ -26,6 +26,30 @@ def import_plugins(names: Sequence[str]) -> None:
         _hashes[module.__name__] = _content_hash(module)
 
 
+def check_named_again(names: Sequence[str], where: str, how: str) -> None:
+    """Refuse plug-ins that a folder names, unless this process has imported the same ones, from the same files with
+    the same content, because its user named them. Imports nothing. where: the folder, and what in it needs them; how:
+    how to allow them. Raises ConfigError."""
+    foreign = [name for name in names if not _is_imported(name)]
+    if foreign:
+        raise ConfigError(
+            f"{where} needs its plug-ins, whose code would run here ({', '.join(foreign)}). If you trust it, allow "
+            f"them: {how}"
+        )
+
+
+def _is_imported(name: str) -> bool:
+    module_name = _module_name(name)
+    if module_name not in _hashes:
+        return False
+    module = sys.modules.get(module_name)
+    file = getattr(module, "__file__", None)
+    if module is None or file is None:
+        return False
+    is_same_file = not is_file(name) or Path(file).resolve() == Path(name).resolve()
+    return is_same_file and Path(file).is_file() and _content_hash(module) == _hashes[module_name]
+
+
 def plugin_hashes(names: Sequence[str] | None = None) -> Mapping[str, str]:
     """Hash of the content of imported plug-ins by the name of their module. names: as in `plugins:`; None: all."""
     modules = _hashes if names is None else {_module_name(name) for name in names}

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from graphstorm_like.config.base import Accepts, Strict
-from graphstorm_like.config.splits.times import time_point
+from graphstorm_like.config.splits import time_point
 from graphstorm_like.config.time_encodings import TimeEncodingField
 
 OWN, END = "own", "end"

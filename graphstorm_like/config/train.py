@@ -20,12 +20,10 @@ from graphstorm_like.config.base import (
 )
 from graphstorm_like.config.batch_size import BatchSize
 from graphstorm_like.config.lm import LmConfig
-from graphstorm_like.config.optimizers import ChosenOptimizer
-from graphstorm_like.config.optimizers.adamw import AdamWConfig
+from graphstorm_like.config.optimizers import AdamWConfig, ChosenOptimizer
 from graphstorm_like.config.phases import PhaseConfig
 from graphstorm_like.config.schedule import EarlyStopConfig, ScheduleConfig
-from graphstorm_like.config.search import SearchConfig
-from graphstorm_like.config.search.exact import ExactSearchConfig
+from graphstorm_like.config.search import ExactSearchConfig, SearchConfig
 from graphstorm_like.config.strategies import StrategyName, default_phases, wrong_phases
 from graphstorm_like.config.trackers import Tracked
 

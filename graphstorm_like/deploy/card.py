@@ -54,13 +54,12 @@ def _front_matter(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def _what(run: FinishedRun, facts: Mapping[str, Any]) -> Iterator[str]:
     task, gnn = facts["task"], run.pipeline.model.gnn
-    about = ""
-    if "node_type" in task:
-        about = f" of `{task['label']}` of nodes of type `{task['node_type']}`"
-    elif "label" in task:
-        about = f" of `{task['label']}` of edges `{edge_name(run.pipeline.task.relations([])[0])}`"
-    elif run.pipeline.task.row_type is not None:
-        about = f" of edges `{edge_name(run.pipeline.task.relations([])[0])}`"
+    row_type, label = run.pipeline.task.row_type, task.get("label")
+    about = f" of `{label}`" if isinstance(label, str) else ""
+    if isinstance(row_type, str):
+        about += f" of nodes of type `{row_type}`"
+    elif row_type is not None:
+        about += f" of edges `{edge_name(row_type)}`"
     network = "texts alone, no graph" if not facts["edge_types"] else f"{gnn.type}, {gnn.hops} layers"
     yield f"A model for {task['type'].replace('_', ' ')}{about}: {network}; strategy `{facts['strategy']}`."
     for place in facts["lm"].values():

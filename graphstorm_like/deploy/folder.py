@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from graphstorm_like import __version__
-from graphstorm_like.config.load import build_pipeline
+from graphstorm_like.config.load import build_pipeline, plugin_names
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.errors import ConfigError, DataError
-from graphstorm_like.files import check_files, file_records, read_object
+from graphstorm_like.config.plugins import check_named_again
+from graphstorm_like.errors import DataError
+from graphstorm_like.files import check_files, file_records, path_inside, read_object
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
 
 FORMAT = 1
@@ -61,22 +62,19 @@ class ModelFolder:
         data = read_object(self.path / PIPELINE_JSON)
         if data is None:
             raise DataError(f"{self.path / PIPELINE_JSON}: must be a JSON object. {_REMEDY}")
-        names = data.get("plugins", [])
-        if names and not plugins:
-            raise ConfigError(
-                f"{self.path}: the model needs its plug-ins, whose code would run here ({', '.join(names)}). If you "
-                f"trust it, allow them: --plugins, or Model.load(path, plugins=True)"
-            )
-        data["plugins"] = [self._plugin(name) for name in names]
+        data["plugins"] = [self._plugin(name) for name in plugin_names(data)]
+        if not plugins:
+            how = "--plugins, or Model.load(path, plugins=True)"
+            check_named_again(data["plugins"], f"{self.path}: the model", how)
         if not data["graph"].get("nodes"):
             data["graph"]["path"] = str(self.graph)
-        return build_pipeline(data, str(self.path / PIPELINE_JSON))
+        return build_pipeline(data, str(self.path / PIPELINE_JSON), plugins=plugins)
 
     def _plugin(self, name: str) -> str:
         """A plug-in's module, or its file; where the same code is loaded already, that."""
         if not name.startswith(f"{PLUGINS}/"):
             return name
-        own = self.path / name
+        own = path_inside(self.path, name)
         loaded = getattr(sys.modules.get(own.stem), "__file__", None)
         if loaded is not None and Path(loaded).is_file() and Path(loaded).read_bytes() == own.read_bytes():
             return str(loaded)

@@ -61,17 +61,18 @@ def pack(
     *,
     frozen_lm: bool = True,
     kept: int | None = None,
+    plugins: bool = False,
     reporter: Reporter | None = None,
 ) -> Path:
     """Write the model of a finished run as the folder `target`; an older model there is replaced.
 
     run: a run's output folder, or the YAML of its pipeline. frozen_lm: whether language models that training left as
     they were are packed too; if not, they are looked up by name where the model is used. kept: which of the models that
-    training kept; None: that of `infer.kept`. Raises DataError, TrainingError or ConfigError, and then leaves `target`
-    as it was.
+    training kept; None: that of `infer.kept`. plugins: see `finished_run`. Raises DataError, TrainingError or
+    ConfigError, and then leaves `target` as it was.
     """
     say = (reporter or Reporter(quiet=True)).line
-    found, folder = finished_run(run, kept), Path(target).absolute()
+    found, folder = finished_run(run, kept, plugins=plugins), Path(target).absolute()
     check_target(folder, "-o", "model", MODEL_JSON)
     recover_target(folder)
     with new_folder(folder) as new:

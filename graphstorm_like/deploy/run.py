@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from graphstorm_like.config.load import build_pipeline, load_pipeline
+from graphstorm_like.config.load import build_pipeline, load_pipeline, plugin_names
 from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.plugins import check_named_again
 from graphstorm_like.errors import DataError, TrainingError
 from graphstorm_like.files import read_object
 from graphstorm_like.graph.schema import GraphManifest, read_manifest
@@ -46,12 +47,13 @@ class FinishedRun:
         return found
 
 
-def finished_run(run: str | Path, kept: int | None = None) -> FinishedRun:
-    """The run of an output folder or a pipeline's YAML. kept: instead of `infer.kept`. Raises TrainingError unless its
+def finished_run(run: str | Path, kept: int | None = None, *, plugins: bool = False) -> FinishedRun:
+    """The run of an output folder or a pipeline's YAML. kept: instead of `infer.kept`. plugins: whether the code of the
+    plug-ins that a folder names may run; those of a YAML run in any case. Raises TrainingError unless its
     training has finished, is undamaged, and belongs to the graph that is there; ConfigError when it has no such model.
     """
     path = Path(run)
-    pipeline = load_pipeline(path) if path.suffix in (".yaml", ".yml") else _of_folder(path)
+    pipeline = load_pipeline(path) if path.suffix in (".yaml", ".yml") else _of_folder(path, plugins)
     if kept is not None:
         pipeline = pipeline.model_copy(update={"infer": pipeline.infer.model_copy(update={"kept": kept})})
     done = read_object(stage_folder(pipeline, "train") / DONE_FILE)
@@ -67,7 +69,7 @@ def finished_run(run: str | Path, kept: int | None = None) -> FinishedRun:
     return FinishedRun(pipeline, manifest)
 
 
-def _of_folder(path: Path) -> Pipeline:
+def _of_folder(path: Path, plugins: bool) -> Pipeline:
     """The pipeline that a training wrote down; the folder may have been moved since, with its graph in it."""
     file = path / "train" / "pipeline.json"
     data = read_object(file)
@@ -76,7 +78,9 @@ def _of_folder(path: Path) -> Pipeline:
             f"{path}: must be the output folder of a run, or a pipeline's YAML (got no {file.name} in {file.parent}). "
             f"Run: gsl run"
         )
+    if not plugins:
+        check_named_again(plugin_names(data), f"{path}: the run", "--plugins, or pack(run, target, plugins=True)")
     data["output"] = str(path.absolute())
     if (path / "graph" / "graph.json").is_file():
         data["graph"]["path"] = str((path / "graph").absolute())
-    return build_pipeline(data, str(file))
+    return build_pipeline(data, str(file), plugins=plugins)

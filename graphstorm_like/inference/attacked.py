@@ -20,8 +20,7 @@ from graphstorm_like.config.attacks import AttackConfig
 from graphstorm_like.config.batch_size import rows_a_step
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.store import IntArray
-from graphstorm_like.models.attacks import Rows, attack_of
-from graphstorm_like.models.attacks.inputs import AttackedInputs, Place, without_gradients
+from graphstorm_like.models.attacks import AttackedInputs, Place, Rows, attack_of, without_gradients
 from graphstorm_like.models.embedding import Embedder
 from graphstorm_like.pending import Pending
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from graphstorm_like.allocator import peak_rss, reset_peak_rss
 from graphstorm_like.files import read_object, write_json
 from graphstorm_like.launch.host import usable_cores
-from graphstorm_like.memory import peak_rss, reset_peak_rss
 from graphstorm_like.ranks.group import Group
 
 COST_FILE = "cost.json"

@@ -17,10 +17,9 @@ from pathlib import Path
 from graphstorm_like.config.launchers.local import LocalLaunchConfig
 from graphstorm_like.config.model import SHARED
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.text_encoders import TextEncoderConfig
-from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
+from graphstorm_like.config.text_encoders import HuggingFaceConfig, TextEncoderConfig
 from graphstorm_like.config.yaml_source import Origin
-from graphstorm_like.errors import ConfigError, GslError, MissingExtraError
+from graphstorm_like.errors import ConfigError, GslError, MissingExtraError, printable
 from graphstorm_like.graph.dgl.trust import check_packages
 from graphstorm_like.text.check import download_notice, problems_of_encoder
 from graphstorm_like.training.tracking import missing_trackers
@@ -87,7 +86,7 @@ def raise_troubles(troubles: Sequence[Trouble], origin: Origin) -> None:
     if not troubles:
         return
     placed = sorted(((origin.place(t.key), t.text) for t in troubles), key=lambda pair: pair[0].order)
-    raise ConfigError(dict.fromkeys(f"{place.text}: {text}" for place, text in placed))
+    raise ConfigError(dict.fromkeys(printable(f"{place.text}: {text}") for place, text in placed))
 
 
 def folder_troubles(pipeline: Pipeline) -> Iterator[Trouble]:

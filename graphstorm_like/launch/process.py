@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from graphstorm_like.errors import GslError, LaunchError
+from graphstorm_like.forking import child_environment
 from graphstorm_like.launch.processes import ProcessPlan
 from graphstorm_like.parent_death import DieWithParent
 from graphstorm_like.progress import LOG_ONLY
@@ -178,4 +179,4 @@ class Process:
 def _environment(plan: ProcessPlan) -> dict[str, str]:
     """This process's environment, updated by the plan's; but the user's choice of a network interface is kept."""
     chosen = {key: os.environ[key] for key in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME") if key in os.environ}
-    return {**os.environ, "PYTHONUNBUFFERED": "1", **plan.environment, **chosen}
+    return {**child_environment(), "PYTHONUNBUFFERED": "1", **plan.environment, **chosen}

@@ -51,12 +51,13 @@ def run_worker(role: str, pipeline_file: Path, stages: Sequence[str], fresh: boo
 
 
 def read_pipeline(path: Path) -> Pipeline:
-    """A resolved pipeline, as a launcher wrote it: JSON, which is also YAML."""
+    """Return a resolved pipeline, as a launcher wrote it for this process: JSON, which is also YAML. Its plug-ins run,
+    because the user named them to the launcher."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as err:
         raise ConfigError(f"{path}: must be a file that can be read ({err})") from None
-    return build_pipeline(parse_yaml(text, str(path)).data, str(path))
+    return build_pipeline(parse_yaml(text, str(path)).data, str(path), plugins=True)
 
 
 def _train(pipeline: Pipeline, stages: Sequence[str], fresh: bool, quiet: bool) -> None:

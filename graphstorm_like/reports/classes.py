@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from graphstorm_like.reports.intervals import wilson
 from graphstorm_like.reports.model import Calibration, CalibrationBin, ClassScore, ConfusedPair, Confusion
 
 Ints = npt.NDArray[np.int64]
@@ -36,8 +37,8 @@ def count_classes(true: Ints, predicted: Ints, classes: int) -> Counts:
 
 
 def class_scores(counts: Counts, names: Sequence[str]) -> list[ClassScore]:
-    """Of the classes that occur in labels or predictions, the most frequent first; null where there is no row to
-    divide by."""
+    """Return the scores of the classes that occur in labels or predictions, the most frequent first; null where there
+    is no row to divide by."""
     scores = []
     for i in np.argsort(-counts.support, kind="stable").tolist():
         support, predicted, right = int(counts.support[i]), int(counts.predicted[i]), int(counts.right[i])
@@ -51,6 +52,8 @@ def class_scores(counts: Counts, names: Sequence[str]) -> list[ClassScore]:
                 precision=right / predicted if predicted else None,
                 recall=right / support if support else None,
                 f1=2 * right / (support + predicted),
+                precision_interval=wilson(right, predicted),
+                recall_interval=wilson(right, support),
             )
         )
     return scores

@@ -11,14 +11,23 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from graphstorm_like.config.metrics.base import selected_metric
-from graphstorm_like.config.tasks import TaskConfig
-from graphstorm_like.errors import ConfigError, DataError
+from graphstorm_like.errors import DataError
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.reports.run_folder import RunFolder
-from graphstorm_like.training.trackers.base import flat
+from graphstorm_like.training.trackers import flat
 
-_NEUTRAL = ("name", "output", "cache", "quality", "report", "graph.path", "graph.base", "launch.", "train.track.")
+_NEUTRAL = (
+    "name",
+    "output",
+    "cache",
+    "quality",
+    "report",
+    "baselines",
+    "graph.path",
+    "graph.base",
+    "launch.",
+    "train.track.",
+)
 """Keys in which runs may differ without differing in what they do"""
 
 
@@ -70,6 +79,9 @@ class Comparison:
     """By key: the value of each run; None where it has no such key"""
     notes: list[str]
     """Why scores may not be comparable"""
+    simple: ComparedRun | None = None
+    """The simple model with the best validation score, on the same graph and task; None: none was fitted, or graphs or
+    tasks differ"""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; NaN is null."""
@@ -102,8 +114,9 @@ def compare(folders: Sequence[RunFolder]) -> Comparison:
     runs = [_run(name, folder) for name, folder in zip(names, folders, strict=True)]
     metrics = {folder.select_by for folder in folders}
     metric = metrics.pop() if len(metrics) == 1 else None
-    compared = Comparison(metric, _higher_is_better(folders[0]), None, runs, differences(folders), _notes(folders))
+    compared = Comparison(metric, folders[0].higher_is_better, None, runs, differences(folders), _notes(folders))
     if metric is not None:
+        compared.simple = None if compared.notes else _simple(folders, metric)
         first = compared.order()[0]
         compared.best = first.name if first.score("valid", metric) is not None else None
     return compared
@@ -157,6 +170,23 @@ def _run(name: str, folder: RunFolder) -> ComparedRun:
     return run
 
 
+def _simple(folders: Sequence[RunFolder], metric: str) -> ComparedRun | None:
+    """Return the best simple model of all runs as a row."""
+    rows = []
+    for folder in folders:
+        for models in folder.simple_models():
+            if models.select_by == metric:
+                sign = 1.0 if models.higher_is_better else -1.0
+                rows.append((sign * models.scores[models.best]["valid"][metric], models))
+    if not rows:
+        return None
+    _, models = max(rows, key=lambda row: row[0])
+    scores = {}
+    for split, of_split in models.scores[models.best].items():
+        scores[split] = {name: Interval(value) for name, value in of_split.items() if "/" not in name}
+    return ComparedRun(f"simple model: {models.best}", "", scores, "evaluate")
+
+
 def _is_score(key: str, value: Any) -> bool:
     return key not in ("epoch", "split") and isinstance(value, int | float)
 
@@ -168,15 +198,6 @@ def _interval(value: float, reported: Any) -> Interval:
     if not math.isclose(reported["value"], value, rel_tol=1e-3, abs_tol=1e-3):
         return Interval(float(value))  # it is about other rows
     return Interval(float(value), reported.get("low"), reported.get("high"))
-
-
-def _higher_is_better(folder: RunFolder) -> bool:
-    """Of the metric that selects; of a run that this version does not understand: yes, as of most."""
-    try:
-        task: TaskConfig = folder.pipeline.task
-        return selected_metric(task).higher_is_better
-    except (ConfigError, AttributeError, StopIteration):
-        return True
 
 
 def _notes(folders: Sequence[RunFolder]) -> list[str]:

@@ -40,6 +40,7 @@ td small{color:var(--soft);white-space:nowrap}
 .runs td:first-child{min-width:24px;white-space:nowrap;color:var(--soft)}
 .runs td:nth-child(2){min-width:150px;overflow-wrap:break-word}
 .runs code{white-space:nowrap}
+.runs td{overflow-wrap:normal}
 .keys td{min-width:90px}.keys td:first-child{color:inherit;white-space:normal}
 .swatch{display:inline-block;width:14px;height:3px;vertical-align:middle;margin-right:6px}
 .swatch.c0{background:var(--p0)}.swatch.c1{background:var(--p1)}.swatch.c2{background:var(--p2)}
@@ -134,6 +135,8 @@ def _score_table(comparison: Comparison, ordered: Sequence[ComparedRun]) -> Html
     for place, run in enumerate(ordered, 1):
         name = tag("b", _name(run.name)) if run.name == comparison.best else _name(run.name)
         rows.append([str(place), name, *(_score(run.score(*column)) for column in columns), *cost_cells(run)])
+    if (simple := comparison.simple) is not None:
+        rows.append(["", simple.name, *(_score(simple.score(*column)) for column in columns), *cost_cells(simple)])
     whole = table(heads, rows, ".." + "#" * (len(heads) - 2))
     remarks = []
     if any(score.low is not None for run in ordered for of in run.scores.values() for score in of.values()):

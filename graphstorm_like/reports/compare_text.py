@@ -36,6 +36,9 @@ def compare_lines(comparison: Comparison) -> Iterator[str]:
         settings = [shown(comparison.differences[key][position[run.name]]) for key in keys]
         scores = [score_text(run.score(*column)) for column in columns]
         rows.append([run.name, *settings, *scores, *cost_cells(run)])
+    if (simple := comparison.simple) is not None:
+        scores = [score_text(simple.score(*column)) for column in columns]
+        rows.append([simple.name, *("-" for _ in keys), *scores, *cost_cells(simple)])
     heads = [f"{split} {name}" for split, name in columns]
     yield from table(["run", *keys, *heads, "time", "CPU time", "peak"], rows)
     if not beside:

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.inverses import is_inverse, stored
 from graphstorm_like.graph.store import Graph, IntArray
-from graphstorm_like.reports.model import Example, ExampleNode
-from graphstorm_like.reports.nodes import cut_id, degrees, ids_of, neighbors, texts_of
-from graphstorm_like.reports.rows import ScoredRows, shards
+from graphstorm_like.reports.model import Example, ExampleNode, NamedNode
+from graphstorm_like.reports.nodes import cut_id, degrees, ids_of, named_nodes, neighbors, texts_of
+from graphstorm_like.reports.rows import ScoredRows, positions, shards
 from graphstorm_like.reports.run_folder import RunFolder
 
 SHOWN, ALIKE, PROPOSED = 12, 2, 3
@@ -61,7 +62,7 @@ def examples(folder: RunFolder, graph: Graph, rows: ScoredRows, classes: Sequenc
     choose = {"classes": worst_classes, "numbers": worst_numbers, "ranks": worst_ranks}[rows.measured]
     chosen = choose(rows)
     nodes = _nodes(graph, rows, chosen)
-    instead = _proposed(folder, rows, nodes) if rows.measured == "ranks" else {}
+    instead = _proposed(folder, graph, rows, nodes) if rows.measured == "ranks" else {}
     found = []
     for i, at in enumerate(chosen.tolist()):
         example = Example(nodes=[of_role[i] for of_role in nodes], true="")
@@ -114,12 +115,15 @@ def _nodes(graph: Graph, rows: ScoredRows, chosen: IntArray) -> list[list[Exampl
     return found
 
 
-def _proposed(folder: RunFolder, rows: ScoredRows, nodes: list[list[ExampleNode]]) -> dict[str, list[str]]:
-    """By source: the best targets that infer has written for it; of an inverse relation the other way round."""
+def _proposed(
+    folder: RunFolder, graph: Graph, rows: ScoredRows, nodes: list[list[ExampleNode]]
+) -> dict[str, list[NamedNode]]:
+    """Return, by source, the best targets that infer has written for it; of an inverse relation the other way round."""
     known, answer = "source", "target"
     files = shards(folder, "predictions")
     wanted = {node.id for node in nodes[0]}
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[NamedNode]] = {}
+    answers = rows.ends[-1].node_type
     for file in files:
         columns = pq.read_schema(file).names
         if not {"source", "target", "rank"} <= set(columns):
@@ -129,7 +133,8 @@ def _proposed(folder: RunFolder, rows: ScoredRows, nodes: list[list[ExampleNode]
             known, answer = ("target", "source") if is_inverse(rows.row_type) else ("source", "target")
             filters += [("sought", "==", answer), ("relation", "==", edge_name(stored(rows.row_type)))]
         best = pq.read_table(file, columns=[known, answer], filters=filters)
-        for of_known, of_answer in zip(best[known].to_pylist(), best[answer].to_pylist(), strict=True):
-            if cut_id(of_known) in wanted:
-                found.setdefault(cut_id(of_known), []).append(cut_id(of_answer))
+        best = best.filter(pa.array([cut_id(key) in wanted for key in best[known].to_pylist()], pa.bool_()))
+        places = positions(graph, answers, best[answer])
+        for of_known, node in zip(best[known].to_pylist(), named_nodes(graph, answers, places), strict=True):
+            found.setdefault(cut_id(of_known), []).append(node)
     return found

@@ -6,6 +6,7 @@ it is the usual bootstrap of rows; with more rows the spread is the same, and an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -17,6 +18,8 @@ Ints = npt.NDArray[np.int64]
 BLOCKS, SAMPLES, SEED = 100, 500, 20_240_501
 LOW, HIGH = 2.5, 97.5
 """Percent of the samples that lie below the ends of an interval"""
+NORMAL_QUANTILE = 1.959964
+"""Of 97.5 %: a 95 % interval reaches so many standard errors to both sides"""
 
 
 def blocks(rows: int) -> Iterator[Ints]:
@@ -53,3 +56,15 @@ def mean_of_samples(samples: Sequence[Floats]) -> Floats:
     """Samples of a mean over independent parts, such as relations."""
     mean: Floats = np.mean(np.stack(samples), axis=0)
     return mean
+
+
+def wilson(hits: int, rows: int) -> tuple[float, float] | None:
+    """Return Wilson's 95 % interval (1927) of a share of rows, which holds for few rows and for shares of 0 and 1; None
+    without rows."""
+    if not rows:
+        return None
+    share, square = hits / rows, NORMAL_QUANTILE**2
+    middle = share + square / (2 * rows)
+    reach = NORMAL_QUANTILE * math.sqrt(share * (1 - share) / rows + square / (4 * rows**2))
+    scale = 1 + square / rows
+    return max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)

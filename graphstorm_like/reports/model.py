@@ -66,6 +66,8 @@ class CurveRecord(_Model):
     """By metric"""
     best_epoch: int | None = None
     """The one that was chosen, counted from 1; null: not known"""
+    overfitting: str = ""
+    """A sentence where training went on to learn its rows by heart"""
 
 
 class ClassScore(_Model):
@@ -79,6 +81,9 @@ class ClassScore(_Model):
     precision: float | None
     recall: float | None
     f1: float
+    precision_interval: tuple[float, float] | None = None
+    """Wilson's 95 % interval; null where there is no precision"""
+    recall_interval: tuple[float, float] | None = None
 
 
 class ConfusedPair(_Model):
@@ -171,6 +176,14 @@ class Breakdown(_Model):
     buckets: list[Bucket]
 
 
+class NamedNode(_Model):
+    """A node as people know it."""
+
+    id: str
+    name: str = ""
+    """The beginning of its text, else the class that it is labelled with; empty: it has neither"""
+
+
 class ExampleNode(_Model):
     """An end of a row, or its only node."""
 
@@ -180,8 +193,8 @@ class ExampleNode(_Model):
     degree: int
     text: dict[str, str] = {}
     """By name of the text, cut"""
-    neighbors: dict[str, list[str]] = {}
-    """By edge type: ids of a few nodes with an edge to it, as the model sees them"""
+    neighbors: dict[str, list[NamedNode]] = {}
+    """By edge type: a few nodes with an edge to it, as the model sees them"""
 
 
 class Example(_Model):
@@ -197,8 +210,8 @@ class Example(_Model):
     """Probability of the predicted class"""
     true_probability: float | None = None
     rank: float | None = None
-    instead: list[str] = []
-    """Links: the ids that are proposed for the source"""
+    instead: list[NamedNode] = []
+    """Links: what is proposed for the source"""
 
 
 class EmbeddingMap(_Model):
@@ -245,7 +258,9 @@ class RunReport(_Model):
     scores: dict[str, dict[str, Score]] = {}
     """By split, by metric"""
     baselines: dict[str, dict[str, dict[str, float]]] = {}
-    """By name, by split, by metric: trivial predictions, scored on the same rows by the same metrics"""
+    """By name, by split, by metric: simple models, scored on the same rows by the same metrics"""
+    best_baseline: str | None = None
+    """The one that validation prefers; null: none has validation scores"""
     attacked: dict[str, dict[str, dict[str, float]]] = {}
     """By attack, by split, by metric: scores on changed inputs (infer.attacks)"""
     protocol: dict[str, Any] = {}
@@ -267,6 +282,8 @@ class RunReport(_Model):
     """What was run; null: not known"""
     settings: dict[str, Any]
     """The resolved configuration"""
+    warnings: list[str] = []
+    """Why the scores may be too good to be true"""
     notes: list[str] = []
     """What could not be shown, and why"""
     report_seconds: float | None = None

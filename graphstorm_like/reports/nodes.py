@@ -12,8 +12,9 @@ from graphstorm_like.config.base import edge_name
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.store import Graph, IntArray, NodeType, RowType
 from graphstorm_like.reports.intervals import SEED
+from graphstorm_like.reports.model import NamedNode
 
-TEXT_CHARACTERS, ID_CHARACTERS, NEIGHBORS = 280, 80, 4
+TEXT_CHARACTERS, ID_CHARACTERS, NAME_CHARACTERS, NEIGHBORS = 280, 80, 40, 4
 
 
 def degrees(graph: Graph, node_type: NodeType) -> IntArray:
@@ -75,18 +76,39 @@ def cut_id(value: object) -> str:
     return text if len(text) <= ID_CHARACTERS else text[: ID_CHARACTERS - 1] + "…"
 
 
-def neighbors(graph: Graph, node_type: NodeType, nodes: IntArray) -> dict[int, dict[str, list[str]]]:
-    """By node, by edge type: ids of up to NEIGHBORS nodes drawn from those with an edge to it."""
+def named_nodes(graph: Graph, node_type: NodeType, nodes: IntArray) -> list[NamedNode]:
+    """Return nodes with their ids and what they are called."""
+    ids = ids_of(graph, node_type, nodes)
+    return [NamedNode(id=key, name=name_of(graph, node_type, node)) for key, node in zip(ids, nodes, strict=True)]
+
+
+def name_of(graph: Graph, node_type: NodeType, node: int) -> str:
+    """Return the first words of a node's text in one line; without a text the class that it is labelled with; else an
+    empty string."""
+    for text in texts_of(graph, node_type, int(node)).values():
+        line = " ".join(text.split())
+        if line:
+            return line if len(line) <= NAME_CHARACTERS else f"{line[: NAME_CHARACTERS - 1].rstrip()}…"
+    for label, schema in graph.manifest.node(node_type).labels.items():
+        if schema.kind == "class":
+            position = int(graph.label(node_type, label)[node])
+            if position >= 0:
+                return cut_id(schema.classes[position])[:NAME_CHARACTERS]
+    return ""
+
+
+def neighbors(graph: Graph, node_type: NodeType, nodes: IntArray) -> dict[int, dict[str, list[NamedNode]]]:
+    """Return, by node and edge type, up to NEIGHBORS nodes drawn from those with an edge to it."""
     seeds = np.unique(nodes)
-    found: dict[int, dict[str, list[str]]] = {int(node): {} for node in seeds}
+    found: dict[int, dict[str, list[NamedNode]]] = {int(node): {} for node in seeds}
     if not len(seeds):
         return found
     drawn = graph.sample({node_type: seeds}, [FanoutByType(default=NEIGHBORS)], np.random.default_rng(SEED))
     for edge_type, relation in drawn.blocks[0].relations.items():
         sources = drawn.input_ids[edge_type[0]][relation.sources]
-        names = ids_of(graph, edge_type[0], sources)
         for target, begin, end in _spans(relation.rows, relation.offsets):
-            found[int(seeds[target])][edge_name(edge_type)] = list(dict.fromkeys(names[begin:end]))
+            linked = np.array(list(dict.fromkeys(sources[begin:end].tolist())), dtype=np.int64)
+            found[int(seeds[target])][edge_name(edge_type)] = named_nodes(graph, edge_type[0], linked)
     return found
 
 

@@ -49,7 +49,7 @@ def page(report: RunReport) -> str:
     parts: list[Html] = []
     for title, body in present:
         parts.append(tag("section", tag("h2", title), body, id=_anchor(title)))
-    main = tag("main", _header(report), tag("nav", *links), _notes(report), *parts, _footer(report))
+    main = tag("main", _warnings(report), _header(report), tag("nav", *links), _notes(report), *parts, _footer(report))
     return document(f"{report.name}: run report", STYLE, main)
 
 
@@ -75,9 +75,11 @@ def _tiles(report: RunReport) -> Iterator[tuple[str, str, str | None, bool]]:
         score = report.scores.get(split, {}).get(name or "")
         if name is not None and score is not None:
             yield metric(score.value), f"{name}, {split_title(split)}", _ends(score), split == "test"
-    for baseline, splits in report.baselines.items():
+    best = report.best_baseline
+    for baseline in [best] if best in report.baselines else report.baselines:
+        splits = report.baselines[baseline]
         if name is not None and name in splits.get("test", {}):
-            yield metric(splits["test"][name]), f"{name} of {baseline}", None, False
+            yield metric(splits["test"][name]), f"{name}, simple model: {baseline}", None, False
     if report.looked_at and report.looked_at in report.data.rows:
         rows = report.data.rows[report.looked_at]
         yield f"{rows:,}", f"{split_title(report.looked_at)} rows", None, False
@@ -95,6 +97,14 @@ def _ends(score: Score) -> str | None:
     if score.low is None or score.high is None:
         return None
     return f"{metric(score.low)} – {metric(score.high)}"
+
+
+def _warnings(report: RunReport) -> Html | None:
+    if not report.warnings:
+        return None
+    items = [tag("li", tag("span", "warning", class_="level"), line, class_="warning") for line in report.warnings]
+    title = tag("h2", "Too good to be true?", class_="wrong")
+    return tag("section", title, tag("ul", *items, class_="findings"))
 
 
 def _notes(report: RunReport) -> Html | None:
@@ -117,7 +127,7 @@ def _scores(report: RunReport) -> Html | None:
     some = any(score.low is not None for of in report.scores.values() for score in of.values())
     explained = "Small numbers: 95 % intervals, bootstrap over rows; they tell nothing of other seeds. " if some else ""
     if report.baselines:
-        explained += "Trivial predictions are scored on the same rows by the same metrics."
+        explained += "Simple models are scored on the same rows by the same metrics."
     if explained:
         parts.append(tag("p", tag("small", explained), class_="soft"))
     if report.protocol:
@@ -241,10 +251,11 @@ def _phase(curve: CurveRecord, several: bool) -> Html:
             last = f"last {metric(points[-1][1])}"
             head = [tag("span", title, class_="name"), " ", tag("small", last, class_="soft")]
             plotted.append(tag("div", *head, plots.line(points, f"{title} by epoch", curve.best_epoch)))
+    warning = tag("p", tag("span", "overfitting", class_="level"), curve.overfitting, class_="remark")
     best = f"The model is that of epoch {curve.best_epoch}, chosen by validation." if curve.best_epoch else ""
     head_line = tag("header", tag("h3", f"Phase {curve.phase}")) if several else None
     return tag("div", head_line, tag("div", *plotted, class_="grid"), tag("p", tag("small", best), class_="soft"),
-               class_="card")  # fmt: skip
+               warning if curve.overfitting else None, class_="card")  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------ cost, repetition

@@ -16,6 +16,7 @@ from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.schema import SPLITS, LabelSchema
 from graphstorm_like.graph.store import Graph, RowType, type_name
 from graphstorm_like.launch.state import DONE_FILE, STAGES
+from graphstorm_like.launch.summary import suspicions
 from graphstorm_like.reports.buckets import bucket_scores, histogram, power_buckets, rank_histogram
 from graphstorm_like.reports.classes import calibration, class_scores, confusion, count_classes
 from graphstorm_like.reports.embedding_map import embedding_map
@@ -25,6 +26,7 @@ from graphstorm_like.reports.nodes import degrees, text_bytes
 from graphstorm_like.reports.rows import ScoredRows, labelled_rows, ranked_rows
 from graphstorm_like.reports.run_folder import Curve, RunFolder
 from graphstorm_like.reports.scores import Rows, Scorer
+from graphstorm_like.reports.wording import overfitting
 from graphstorm_like.tasks import open_graph
 from graphstorm_like.tasks.graph_pretraining import relation_rows
 
@@ -42,11 +44,13 @@ def profile_run(folder: RunFolder, command: Sequence[str] | None = None) -> RunR
         report.notes.append("The graph folder is not here: scores come without intervals, baselines and examples.")
         return report
     try:
-        pipeline = folder.pipeline
+        task = folder.task_config
     except ConfigError as error:
         report.notes.append(f"Scores come alone, for this version cannot read the run's configuration: {error}")
         return report
-    graph = open_graph(pipeline.task, folder.graph_folder, pipeline.seed)
+    on_leak = folder.settings.get("graph", {}).get("on_leak", "warn")
+    report.warnings = suspicions(task, on_leak, folder.graph_folder, folder.scores())
+    graph = open_graph(task, folder.graph_folder, folder.seed)
     _Profiler(folder, graph, report).fill()
     return report
 
@@ -68,7 +72,7 @@ def _facts(folder: RunFolder, command: Sequence[str] | None) -> RunReport:
         task=folder.task,
         strategy=str(train.get("strategy", "")),
         phases=[curve.phase for curve in curves],
-        seed=int(folder.settings.get("seed", 0)),
+        seed=folder.seed,
         finished=_finished(folder),
         data=Data(),
         scores=scores,
@@ -106,7 +110,7 @@ class _Profiler:
 
     def __init__(self, folder: RunFolder, graph: Graph, report: RunReport) -> None:
         self.folder, self.graph, self.report = folder, graph, report
-        self.task = folder.pipeline.task
+        self.task = folder.task_config
         self.manifest = graph.manifest
         self.relations = self.task.ranked_relations(self.manifest.original_edge_types())
         self.label: str | None = getattr(self.task, "label", None)
@@ -127,8 +131,9 @@ class _Profiler:
             self.report.notes.append("Of several tasks at once the report shows the scores and the curves alone.")
         elif not rows:
             self.report.notes.append("There are no predictions or ranks to look at: gsl evaluate and gsl infer.")
-        scorer = Scorer(self.folder.pipeline, self._training_labels(), self.report.data.classes)
+        scorer = Scorer(self.task, self._training_labels(), self.report.data.classes)
         self._scores(scorer, rows)
+        self._overfitting(rows)
         split = next((split for split in ("test", "valid") if rows.get(split)), None)
         if split is not None:
             self.report.looked_at = split
@@ -212,11 +217,29 @@ class _Profiler:
         if any(part.outputs is None for parts in rows.values() for part in parts):
             classes = len(report.data.classes)
             report.notes.append(f"With so many rows and {classes:,} classes, intervals and baselines are left out.")
-        if self._schema() is not None:
+        report.baselines = _simple_scores(self.folder)
+        if not report.baselines and self._schema() is not None:
             report.baselines = scorer.label_baselines(rows)
-        elif rows:
-            seed = self.folder.pipeline.seed
+        elif not report.baselines and rows:
+            seed = self.folder.seed
             report.baselines = scorer.link_baselines(self.graph, self.relations, report.protocol, seed)
+        for models in self.folder.simple_models():
+            report.best_baseline = models.best
+            if models.beats(evaluated):
+                report.notes.insert(0, f"{models.warning(evaluated)}.")
+
+    def _overfitting(self, rows: Mapping[str, Rows]) -> None:
+        """Say of the last phase whether it has learnt its rows by heart."""
+        chosen = next((name for name, facts in self.report.metrics.items() if facts.selects), None)
+        if not self.report.curves or chosen is None:
+            return
+        curve = self.report.curves[-1]
+        loss = getattr(self.task, "loss", None)
+        valid_loss = None
+        if getattr(loss, "type", None) == "cross_entropy" and not getattr(loss, "label_smoothing", 0.0):
+            valid_loss = _cross_entropy(rows.get("valid", ()))
+        higher = self.report.metrics[chosen].higher_is_better
+        curve.overfitting = overfitting(curve.loss, curve.valid.get(chosen, ()), higher, valid_loss)
 
     # ------------------------------------------------------------------------------------------------ one split
 
@@ -273,6 +296,26 @@ class _Profiler:
             found = embedding_map(self.folder, self.graph, node_type, self.label)
             if found is not None:
                 self.report.maps.append(found)
+
+
+def _simple_scores(folder: RunFolder) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the scores of simple models by name, split and metric, without validation scores of a part of the rows.
+    Of several tasks the name of the task stands before that of the model."""
+    found = {}
+    for models in folder.simple_models():
+        for name, scores in models.scores.items():
+            shown = {split: of for split, of in scores.items() if not (split == "valid" and models.valid_is_sample)}
+            found[f"{models.task}: {name}" if models.task else name] = shown
+    return found
+
+
+def _cross_entropy(parts: Rows) -> float | None:
+    """Return the mean of -log of the probability of the true class; None where probabilities are not known."""
+    rows = next(iter(parts), None)
+    if rows is None or rows.true is None or rows.probabilities is None or not len(rows):
+        return None
+    of_true = rows.probabilities[np.arange(len(rows)), rows.true].astype(np.float64)
+    return float(-np.log(np.maximum(of_true, 1e-7)).mean())
 
 
 def _row_measures(rows: ScoredRows) -> npt.NDArray[np.float64]:

@@ -191,8 +191,8 @@ def ranked_rows(folder: RunFolder, graph: Graph, edge_type: EdgeType) -> dict[st
             continue
         table = pa.concat_tables([pq.read_table(file) for file in files])
         ends = [
-            End("source", source_type, _positions(graph, source_type, table["source"])),
-            End("target", target_type, _positions(graph, target_type, table["target"])),
+            End("source", source_type, positions(graph, source_type, table["source"])),
+            End("target", target_type, positions(graph, target_type, table["target"])),
         ]
         if is_inverse(edge_type):
             ends.reverse()  # the known end first, the one that was ranked last
@@ -203,11 +203,11 @@ def ranked_rows(folder: RunFolder, graph: Graph, edge_type: EdgeType) -> dict[st
     return found
 
 
-def _positions(graph: Graph, node_type: NodeType, ids: pa.ChunkedArray) -> IntArray:
-    """Places of the user's ids."""
+def positions(graph: Graph, node_type: NodeType, ids: pa.ChunkedArray) -> IntArray:
+    """Return the places of the user's ids [n]; DataError when the graph lacks one."""
     known = graph.ids(node_type)
     places = pc.index_in(ids.cast(known.type), value_set=known)
     if places.null_count:
         raise _other_graph(graph)
-    positions: IntArray = places.to_numpy().astype(np.int64)
-    return positions
+    found: IntArray = places.to_numpy().astype(np.int64)
+    return found

@@ -5,19 +5,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from graphstorm_like.config.load import build_pipeline, load_pipeline
-from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.errors import DataError
+from pydantic import TypeAdapter, ValidationError
+
+from graphstorm_like.config.load import load_pipeline, plugin_names
+from graphstorm_like.config.metrics import MetricConfig, selected_metric
+from graphstorm_like.config.plugins import import_plugins
+from graphstorm_like.config.tasks import TaskConfig
+from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.files import read_object
 from graphstorm_like.graph.schema import MANIFEST
 from graphstorm_like.hashing import hash_facts
 from graphstorm_like.launch.cost import COST_FILE, StageCost, read_cost
 from graphstorm_like.launch.mirrored.reading import for_reading
+from graphstorm_like.launch.simple_models import BASELINES_FILE, SimpleModels, read_simple_models
 from graphstorm_like.launch.stages import ATTACKED, BESIDE_SCORES, METRICS_FILE, PROTOCOL
 from graphstorm_like.launch.state import BEST, DONE_FILE, MAIN_FILES, STAGES, weights_id
 from graphstorm_like.progress import Reporter
@@ -54,17 +60,50 @@ class RunFolder:
         """The resolved configuration that was trained, as nested dicts"""
 
     @classmethod
-    def of(cls, path: str | Path) -> RunFolder:
+    def of(cls, path: str | Path, *, plugins: bool = False) -> RunFolder:
         """An output folder, or the YAML of the pipeline that writes one. Of an output behind a URL what is there is
-        fetched."""
+        fetched. plugins: whether the code of the plug-ins that a folder names may run; those of a YAML run in any
+        case."""
         if str(path).endswith((".yaml", ".yml")):
             return cls(for_reading(load_pipeline(path), Reporter(quiet=True), exported=True).output)
-        return cls(path)
+        folder = cls(path)
+        if plugins:
+            import_plugins(plugin_names(folder.settings))
+        return folder
 
     @cached_property
-    def pipeline(self) -> Pipeline:
-        """The checked configuration; its plug-ins are imported. ConfigError when this version does not know it."""
-        return build_pipeline(self.settings, str(self.path / "train" / CONFIGURATION))
+    def task_config(self) -> TaskConfig:
+        """The checked section `task`. It needs no code of a plug-in unless the task, or a part of it, is of one.
+        ConfigError when this version does not know it."""
+        try:
+            checked: TaskConfig = TypeAdapter(TaskConfig).validate_python(self.task)
+        except ValidationError as error:
+            names = plugin_names(self.settings)
+            how = f". It may be of a plug-in, whose code does not run here ({', '.join(names)}). If you trust it, "
+            how += "allow it: --plugins"
+            raise ConfigError(
+                f"{self.path / 'train' / CONFIGURATION}: task must be one that this version knows (got "
+                f"{error.errors()[0]['msg']}){how if names else ''}"
+            ) from None
+        return checked
+
+    @property
+    def seed(self) -> int:
+        """The pipeline's."""
+        return int(self.settings.get("seed", 0))
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether the metric that has chosen the model is better when it is higher; of a metric that this version does
+        not know: yes, as most are."""
+        with suppress(ConfigError, AttributeError, StopIteration):
+            return selected_metric(self.task_config).higher_is_better
+        for entry in self.task.get("metrics") or []:  # of a task of a plug-in, whose metrics may be ours
+            with suppress(ValidationError):
+                metric: MetricConfig = TypeAdapter(MetricConfig).validate_python(entry)
+                if metric.name == self.select_by:
+                    return metric.higher_is_better
+        return True
 
     @property
     def name(self) -> str:
@@ -105,6 +144,10 @@ class RunFolder:
     def protocol(self) -> dict[str, Any]:
         """How links were ranked; empty for other tasks."""
         return dict((read_object(self.stage("evaluate") / METRICS_FILE) or {}).get(PROTOCOL, {}))
+
+    def simple_models(self) -> list[SimpleModels]:
+        """Return the simple models of each task; empty where none were fitted."""
+        return read_simple_models(self.path)
 
     @property
     def select_by(self) -> str | None:
@@ -163,8 +206,10 @@ class RunFolder:
         return written if written.get("fingerprint") == self.fingerprint() else {}
 
     def fingerprint(self) -> str:
-        """Changes when a stage has written other results."""
-        return hash_facts({stage: self.done(stage) for stage in STAGES[1:]})
+        """Changes when a stage, or the fit of simple models, has written other results."""
+        facts = {stage: self.done(stage) for stage in STAGES[1:]}
+        simple = read_object(self.path / BASELINES_FILE)
+        return hash_facts(facts if simple is None else {**facts, "baselines": simple})
 
     def exported(self) -> dict[str, Any]:
         """The manifest of infer; empty when there is none."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.inverses import stored
 from graphstorm_like.config.metrics import selects
-from graphstorm_like.config.pipeline import Pipeline
+from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.graph.store import Graph
 from graphstorm_like.reports.baselines import constants, majority, popularity_ranks
 from graphstorm_like.reports.intervals import Floats, blocks, interval, mean_of_samples, sample_values
@@ -35,10 +35,10 @@ Measures = dict[str, dict[str, float]]
 class Scorer:
     """Scores rows of a task by its metrics. train: labels of its training rows; None of links."""
 
-    def __init__(self, pipeline: Pipeline, train: npt.NDArray[Any] | None, classes: Sequence[str]) -> None:
-        self.configs = list(getattr(pipeline.task, "metrics", []))
-        self.task = pipeline.task
-        self.counts_rows = getattr(pipeline.task, "average", "macro") == "micro"
+    def __init__(self, task: TaskConfig, train: npt.NDArray[Any] | None, classes: Sequence[str]) -> None:
+        self.configs = list(getattr(task, "metrics", []))
+        self.task = task
+        self.counts_rows = getattr(task, "average", "macro") == "micro"
         self.train, self.classes = train, classes
         facts = LabelFacts(classes=len(classes), names=classes)
         if train is not None and not classes and len(train):

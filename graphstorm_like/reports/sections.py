@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gconstruct.report import svg, wording
 from gconstruct.report.html import Child, Html, details, join, pairs, plotted, table, tag
 from graphstorm_like.reports import plots
-from graphstorm_like.reports.model import Breakdown, ClassScore, EmbeddingMap, Example, ExampleNode, RunReport
+from graphstorm_like.reports.model import (
+    Breakdown,
+    ClassScore,
+    EmbeddingMap,
+    Example,
+    ExampleNode,
+    NamedNode,
+    RunReport,
+)
 from graphstorm_like.reports.wording import metric, split_title
 
 CLASSES, PAIRS, NEIGHBOR_TYPES = 30, 8, 6
 """Classes, confused pairs, and edge types of neighbours that are shown"""
+FEW_ROWS = 10
+"""Classes with fewer rows are shown apart: their scores say little"""
 
 
 def _about(report: RunReport) -> str:
@@ -19,35 +29,46 @@ def _about(report: RunReport) -> str:
 
 
 def classes(report: RunReport) -> Html | None:
-    """Precision, recall, F1 and support."""
+    """Precision, recall, F1 and rows of each class, the worst F1 first; classes with few rows stand apart."""
     if not report.classes:
         return None
     largest = max(score.support for score in report.classes) or 1
-    if len(report.classes) <= CLASSES:
-        whole = table(_CLASS_HEAD, [_class_row(score, largest) for score in report.classes], _CLASS_KINDS)
-        return tag("div", whole, class_="card")
-    many = [score for score in report.classes if score.support]
-    worst = sorted(many, key=lambda score: (score.f1, -score.support))[: CLASSES // 2]
-    top = report.classes[: CLASSES // 2]
-    return join([
-        tag("p", f"{len(report.classes):,} classes occur in {_about(report)}; all of them are in report.json.",
-            class_="soft"),
-        tag("h4", "Most frequent"),
-        table(_CLASS_HEAD, [_class_row(score, largest) for score in top], _CLASS_KINDS),
-        tag("h4", "Worst by F1, the most frequent first"),
-        table(_CLASS_HEAD, [_class_row(score, largest) for score in worst], _CLASS_KINDS),
-    ])  # fmt: skip
+    known = sorted((s for s in report.classes if s.support >= FEW_ROWS), key=lambda score: (score.f1, -score.support))
+    few = sorted((s for s in report.classes if s.support < FEW_ROWS), key=lambda score: (score.f1, -score.support))
+    parts: list[Child] = []
+    if len(known) + len(few) <= CLASSES:
+        parts.append(_class_table(known, largest))
+        if few:
+            parts += [tag("h4", f"Under {FEW_ROWS} rows: too few to say"), _class_table(few, largest)]
+    else:
+        text = f"{len(report.classes):,} classes occur in {_about(report)}; all of them are in report.json."
+        if few:
+            text += f" {len(few):,} have under {FEW_ROWS} rows, too few to say."
+        parts.append(tag("p", text, class_="soft"))
+        top = report.classes[: CLASSES // 2]
+        for title, some in ("Worst by F1", (known or few)[: CLASSES // 2]), ("Most frequent", top):
+            parts += [tag("h4", title), _class_table(some, largest)]
+    note = "Small numbers: 95 % intervals (Wilson): of precision by the rows predicted, of recall by the class's rows."
+    return tag("div", *parts, tag("p", tag("small", note), class_="soft"), class_="card classes")
 
 
-_CLASS_HEAD = ["class", "rows", "", "predicted", "precision", "recall", "F1", ""]
-_CLASS_KINDS = ".#.####."
+def _class_table(scores: Sequence[ClassScore], largest: int) -> Html | None:
+    head = ["class", "rows", "", "predicted", "precision", "recall", "F1", ""]
+    return table(head, [_class_row(score, largest) for score in scores], ".#.####.") if scores else None
 
 
 def _class_row(score: ClassScore, largest: int) -> list[Child]:
     return [
         svg.cut(score.name, 60), f"{score.support:,}", svg.meter(score.support / largest), f"{score.predicted:,}",
-        metric(score.precision), metric(score.recall), metric(score.f1), svg.meter(score.f1),
+        _with_interval(score.precision, score.precision_interval), _with_interval(score.recall, score.recall_interval),
+        metric(score.f1), svg.meter(score.f1),
     ]  # fmt: skip
+
+
+def _with_interval(value: float | None, ends: tuple[float, float] | None) -> Html:
+    """A share, with its interval below."""
+    small = None if ends is None else tag("small", f"{ends[0]:.2f} – {ends[1]:.2f}", class_="ends")
+    return join([metric(value), small])
 
 
 def confusion(report: RunReport) -> Html | None:
@@ -55,28 +76,25 @@ def confusion(report: RunReport) -> Html | None:
     data = report.confusion
     if data is None or len(data.classes) < 2:
         return None
-    head = tag(
-        "tr", tag("th", "true \\ predicted"), *(tag("th", svg.cut(name, 24), scope="col") for name in data.classes)
-    )
+    names = [tag("th", tag("span", svg.cut(name, 24)), scope="col", title=name) for name in data.classes]
+    head = tag("tr", tag("th", "true \\ predicted", class_="corner"), *names)
     lines = []
     for i, (name, counts) in enumerate(zip(data.classes, data.counts, strict=True)):
         total = sum(counts) or 1
         cells = [_heat(count, count / total, i == j) for j, count in enumerate(counts)]
-        lines.append(tag("tr", tag("th", svg.cut(name, 40), scope="row"), *cells))
-    matrix = tag("div", tag("table", tag("thead", head), tag("tbody", *lines)), class_="scroll heat")
+        lines.append(tag("tr", tag("th", svg.cut(name, 40), scope="row", title=name), *cells))
+    matrix = tag("div", tag("table", tag("thead", head), tag("tbody", *lines)), class_="scroll heat", tabindex=0)
     pairs_: list[list[Child]] = [
         [svg.cut(p.true, 40), svg.cut(p.predicted, 40), f"{p.rows:,}"] for p in data.pairs[:PAIRS]
     ]
     often = join([tag("h4", "Confused most often"), table(["true", "taken for", "rows"], pairs_, "..#")])
     note = f"{_about(report).capitalize()} rows; darker: a larger share of the true class."
-    whole = tag("div", tag("div", matrix, tag("p", tag("small", note), class_="soft"), class_="wide"),
-                tag("div", often) if pairs_ else None, class_="beside")  # fmt: skip
-    return tag("div", whole, class_="card")
+    return tag("div", matrix, tag("p", tag("small", note), class_="soft"), often if pairs_ else None, class_="card")
 
 
 def _heat(count: int, part: float, diagonal: bool) -> Html:
     colour = "58,157,120" if diagonal else "207,90,106"
-    style = f"background:rgba({colour},{0.06 + 0.7 * part:.2f})" if count else None
+    style = f"background:rgba({colour},{0.06 + 0.5 * part:.2f})" if count else None
     kind = "right" if diagonal else None if count else "zero"
     return tag("td", f"{count:,}", style=style, class_=kind)
 
@@ -204,7 +222,7 @@ def _example(example: Example) -> Html:
     for node in example.nodes:
         parts.append(_node(node, len(example.nodes) > 1))
     if example.instead:
-        parts.append(tag("p", tag("small", f"proposed for it: {', '.join(example.instead)}", class_="soft")))
+        parts.append(tag("p", tag("small", tag("span", "proposed for it: ", class_="soft"), _named(example.instead))))
     return tag("div", *parts, class_="card")
 
 
@@ -231,11 +249,21 @@ def _node(node: ExampleNode, several: bool) -> Html:
     ]  # fmt: skip
     parts += [tag("blockquote", text or "(empty)", title=name) for name, text in node.text.items()]
     around = list(node.neighbors.items())
-    for edge_type, ids in around[:NEIGHBOR_TYPES]:
-        parts.append(tag("p", tag("small", tag("span", f"{edge_type} ", class_="soft"), tag("code", ", ".join(ids)))))
+    for edge_type, linked in around[:NEIGHBOR_TYPES]:
+        parts.append(tag("p", tag("small", tag("span", f"{edge_type} ", class_="soft"), _named(linked))))
     if len(around) > NEIGHBOR_TYPES:
         parts.append(tag("p", tag("small", f"and {len(around) - NEIGHBOR_TYPES:,} more edge types", class_="soft")))
     return tag("div", *parts)
+
+
+def _named(nodes: Sequence[NamedNode]) -> Html:
+    """Nodes in a line: what they are, then their ids."""
+    parts: list[Child] = []
+    for number, node in enumerate(nodes):
+        parts += [", "] if number else []
+        parts += [f"“{node.name}” "] if node.name else []
+        parts.append(tag("code", node.id))
+    return join(parts)
 
 
 def maps(report: RunReport) -> Html | None:

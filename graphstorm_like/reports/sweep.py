@@ -7,7 +7,6 @@ named, and does not stop the others.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -17,11 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from graphstorm_like.baselines.quick import baselines_fingerprint
 from graphstorm_like.config.load import load_with_origin
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.yaml_source import Origin
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.files import exclusive, write_json
+from graphstorm_like.forking import child_environment
 from graphstorm_like.hashing import hash_facts
 from graphstorm_like.launch.host import usable_cores
 from graphstorm_like.launch.preflight import check_run
@@ -129,6 +130,7 @@ def sweep(
     with exclusive(folder / ".gsl.lock", "sweeping in this folder"):
         _note(folder, yaml, runs)
         _construct(runs, reporter)
+        _fit_simple_models_once(runs)
         result = SweepResult(None)
         waiting = []
         for run in runs:
@@ -162,6 +164,16 @@ def _construct(runs: Sequence[SweepRun], reporter: Reporter) -> None:
         made.add(path)
         check_run(run.pipeline, ["construct"], False, run.origin)
         Runner(run.pipeline, reporter, locked=True).run(["construct"])
+
+
+def _fit_simple_models_once(runs: Sequence[SweepRun]) -> None:
+    """Runs with the same graph, task and inputs have the same simple models: the first of them fits them."""
+    known = set()
+    for run in runs:
+        key = baselines_fingerprint(run.pipeline) if run.pipeline.baselines else None
+        if key in known:
+            run.overrides.append("baselines=false")
+        known.add(key)
 
 
 @dataclass(slots=True)
@@ -205,7 +217,7 @@ class _Pool:
 
     def _spawn(self, command: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
         """In a session of its own: Ctrl-C reaches the sweep alone, which then asks its processes to stop."""
-        environment = {**os.environ}
+        environment = child_environment()
         if self.processes > 1:
             environment.setdefault("OMP_NUM_THREADS", str(max(1, usable_cores() // self.processes)))
         return subprocess.Popen(

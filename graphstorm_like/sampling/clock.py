@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.splits.times import in_order
+from graphstorm_like.config.splits import in_order
 from graphstorm_like.config.temporal import END, TemporalConfig, microseconds
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.partitioned_graph import PartitionedGraph

@@ -17,8 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from graphstorm_like.config.search import SearchConfig
-from graphstorm_like.config.search.exact import ExactSearchConfig
+from graphstorm_like.config.search import ExactSearchConfig, SearchConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.files import (
     check_contents,
@@ -31,8 +30,7 @@ from graphstorm_like.files import (
     reserve,
     write_json,
 )
-from graphstorm_like.search.kinds import INDEXES, VectorIndex
-from graphstorm_like.search.kinds.base import Floats, Rows
+from graphstorm_like.search.kinds import INDEXES, Floats, Rows, VectorIndex
 from graphstorm_like.search.recall import Recall, measure_recall
 from graphstorm_like.search.vectors import Exported, Similarity, list_numbers, normalised
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from graphstorm_like.config.search.exact import ExactSearchConfig
-from graphstorm_like.search.kinds import INDEXES, VectorIndex
-from graphstorm_like.search.kinds.base import Floats, Rows
+from graphstorm_like.config.search import ExactSearchConfig
+from graphstorm_like.search.kinds import INDEXES, Floats, Rows, VectorIndex
 
 SAMPLE, AT = 200, 10
 

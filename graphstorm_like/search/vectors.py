@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from graphstorm_like.errors import DataError, unknown
 from graphstorm_like.files import path_inside, read_object
-from graphstorm_like.search.kinds.base import Floats
+from graphstorm_like.search.kinds import Floats
 
 Similarity = Literal["cosine", "inner_product"]
 SIMILARITIES: tuple[Similarity, ...] = ("cosine", "inner_product")

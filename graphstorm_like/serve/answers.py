@@ -8,24 +8,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from gconstruct.encode_rows import rows_table
 from graphstorm_like.config.base import EdgeType, edge_name
 from graphstorm_like.config.search import SearchConfig
-from graphstorm_like.errors import ConfigError, DataError, GslError
+from graphstorm_like.config.tasks.multi import MultiTaskConfig
+from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.inference.rows import EdgeLookup
 from graphstorm_like.models.embedding import Vectors
+from graphstorm_like.models.restricted import SomeVectors
 from graphstorm_like.search.kinds import INDEXES, VectorIndex
 from graphstorm_like.search.vectors import normalised
-from graphstorm_like.serve.engine import Engine, NewRows
+from graphstorm_like.serve.engine import Engine, NewRows, attempt, seeing_new_rows
 from graphstorm_like.serve.links import Links
 from graphstorm_like.tasks import EdgeLabelTask, LinkPrediction, LinksOfRelations, MultiTask, NodeLabelTask, Task
+from graphstorm_like.tasks.labels import nodes_of_ends
 from graphstorm_like.tasks.links import LinkRanker
+from graphstorm_like.tasks.outputs import Asked
 from graphstorm_like.tasks.sets import SetLabelTask
 
 MAX_K = 1000
@@ -78,21 +84,31 @@ class Answers:
                 np.save(temporary, np.asarray(vectors))
                 temporary.rename(self._file(node_type))
 
-    def answer_all(self, questions: Sequence[Question]) -> list[dict[str, Any] | GslError]:
-        """The answer to each question, or what is wrong with it."""
-        brought = [q for q in questions if q.is_new]
-        laid_over = iter(self.engine.lay_over_all([_tables(question) for question in brought]))
-        answers: list[dict[str, Any] | GslError] = []
-        for question in questions:
-            new = next(laid_over) if question.is_new else None
-            if isinstance(new, GslError):
+    def answer_all(self, questions: Sequence[Question]) -> list[dict[str, Any] | BaseException]:
+        """Return the answer to each question, or whatever was raised on the way to it: a GslError says what is wrong
+        with the question."""
+        tables = [attempt(partial(self._tables, q)) if q.is_new else None for q in questions]
+        laid_over = iter(self.engine.lay_over_all([one for one in tables if isinstance(one, dict)]))
+        answers: list[dict[str, Any] | BaseException] = []
+        for question, brought in zip(questions, tables, strict=True):
+            new = next(laid_over) if isinstance(brought, dict) else brought
+            if isinstance(new, BaseException):
                 answers.append(new)
-                continue
-            try:
-                answers.append(KINDS[question.kind](self, question, new))
-            except GslError as err:
-                answers.append(err)
+            else:
+                answers.append(attempt(partial(self._answer, question, new)))
         return answers
+
+    def _answer(self, question: Question, new: NewRows | None) -> dict[str, Any]:
+        return KINDS[question.kind](self, question, new)
+
+    def _tables(self, question: Question) -> dict[str, dict[Any, pa.Table]]:
+        """New rows as Arrow tables of the columns that the model reads. DataError names rows with other values."""
+        self.engine.check_takes_rows()
+        tables: dict[str, dict[Any, pa.Table]] = {"nodes": {}, "edges": {}}
+        for part, by_type in (("nodes", question.nodes or {}), ("edges", question.edges or {})):
+            for name, rows in by_type.items():
+                tables[part][name] = rows_table(f"{part}.{name}", rows, self.engine.needs.get(f"{part}.{name}", []))
+        return tables
 
     # -- kinds of questions --------------------------------------------------------------------------------------
 
@@ -114,9 +130,9 @@ class Answers:
         if isinstance(task, EdgeLabelTask):
             self._check_edges(task, question)
             return self._known_edges(task, question) if question.pairs is not None else self._edges(task, question, new)
-        kind = question.task or self.engine.applied.experiment.pipeline.task.type
         if task.predicts:
-            raise ConfigError(f"predict: {kind} is not served. Its predictions come from gsl infer and gsl apply")
+            return self._rows_of_tables(task, question, new)
+        kind = question.task or self.engine.applied.experiment.pipeline.task.type
         raise ConfigError(f"predict: {kind} makes no predictions. Ask for embeddings: /embed")
 
     def embed(self, question: Question, new: NewRows | None) -> dict[str, Any]:
@@ -270,6 +286,56 @@ class Answers:
         predicted = task.predict_sets(vectors, at, sets, len(keys))
         return {"predictions": [key | row for key, row in zip(keys, _rows(task, predicted), strict=True)]}
 
+    def _rows_of_tables(self, task: Task, question: Question, new: NewRows | None) -> dict[str, Any]:
+        """Predictions of a task that has no answers of its own here, such as a plug-in's: the rows that `gsl infer`
+        writes of the nodes, or edges, that the question is about."""
+        config = self.engine.applied.experiment.pipeline.task
+        config = config.tasks[question.task] if isinstance(config, MultiTaskConfig) and question.task else config
+        row_type = config.row_type
+        if row_type is None:
+            raise ConfigError(
+                f"predict: {config.type} is not served. Its predictions come from gsl infer and gsl apply"
+            )
+        with nullcontext() if new is None else seeing_new_rows(task, new):
+            wanted: dict[NodeType, IntArray]
+            if isinstance(row_type, str):
+                rows = self._nodes(question, new, row_type)[1]
+                asked, wanted = Asked(nodes={row_type: rows}), {row_type: rows}
+            else:
+                _check_no_time(question)
+                rows, ends = self._asked_edges(row_type, question, new)
+                asked, wanted = Asked(edges=rows), ends
+            vectors: dict[NodeType, Any] = {}
+            for node_type, ids in task.needed(asked).items():
+                ids = wanted.get(node_type, ids)
+                if ids is None:
+                    vectors[node_type] = self._known_vectors(node_type)
+                    continue
+                distinct = np.unique(ids)
+                count = self.engine.graph.manifest.node(node_type).count if new is None else new.count(node_type)
+                values = self._vectors(node_type, distinct, new, question.time)
+                vectors[node_type] = SomeVectors(distinct, values, count)
+            task.eval()
+            made = task.asked_predictions(vectors, self.engine.applied.config, lambda *_: None, asked)
+            return {"predictions": made.table(rows).to_pylist()}
+
+    def _asked_edges(
+        self, edge_type: EdgeType, question: Question, new: NewRows | None
+    ) -> tuple[IntArray, dict[NodeType, IntArray]]:
+        """Numbers of the edges that a question is about, known or new, and the nodes at their ends by type."""
+        if question.pairs is not None:
+            rows = self._edges_between(edge_type, question)
+            sources, targets = self.engine.graph.edges(edge_type, rows)
+            return rows, {t: ids for t, ids in nodes_of_ends(edge_type, sources, targets).items() if ids is not None}
+        if new is None or not (question.edges or {}).get(edge_name(edge_type)):
+            raise ConfigError(
+                f"pairs: must name edges of the graph, [source, target] each, or edges.{edge_name(edge_type)} bring "
+                f"new ones (got neither)"
+            )
+        sources, targets = new.overlay.new_edges(edge_type)
+        rows = self.engine.graph.manifest.edge(edge_type).count + np.arange(len(sources))
+        return rows, {t: ids for t, ids in nodes_of_ends(edge_type, sources, targets).items() if ids is not None}
+
     def _ends(self, node_type: NodeType, names: Sequence[Any], new: NewRows | None, where: str = "pairs") -> IntArray:
         """Positions of ids that are new or known."""
         place: dict[str, int] = {}
@@ -302,19 +368,23 @@ class Answers:
     def _known_edges(self, task: EdgeLabelTask, question: Question) -> dict[str, Any]:
         """Predictions of all edges of the graph between pairs of known nodes, in the order of the pairs; parallel ones
         are numbered."""
-        if question.is_new:
-            raise ConfigError("pairs: must be left out with nodes and edges: the new edges are predicted. Ask twice")
-        source, _, target = task.edge_type
-        pairs = question.pairs or ()
-        of_sources = self.engine.positions(source, [pair[0] for pair in pairs], "pairs")
-        of_targets = self.engine.positions(target, [pair[1] for pair in pairs], "pairs")
-        if task.edge_type not in self._edge_lookups:
-            self._edge_lookups[task.edge_type] = EdgeLookup(self.engine.graph, task.edge_type)
-        rows = self._edge_lookups[task.edge_type].between(of_sources, of_targets, "pairs")
+        rows = self._edges_between(task.edge_type, question)
         at_source, at_target = self.engine.graph.edges(task.edge_type, rows)
         predicted = task.predict({t: self._known_vectors(t) for t in task.node_types}, at_source, at_target, rows)
         keys = pa.table(task.keys(rows)).to_pylist()
         return {"predictions": [key | made for key, made in zip(keys, _rows(task, predicted), strict=True)]}
+
+    def _edges_between(self, edge_type: EdgeType, question: Question) -> IntArray:
+        """Numbers of all edges of the graph between the pairs of a question."""
+        if question.is_new:
+            raise ConfigError("pairs: must be left out with nodes and edges: the new edges are predicted. Ask twice")
+        source, _, target = edge_type
+        pairs = question.pairs or ()
+        of_sources = self.engine.positions(source, [pair[0] for pair in pairs], "pairs")
+        of_targets = self.engine.positions(target, [pair[1] for pair in pairs], "pairs")
+        if edge_type not in self._edge_lookups:
+            self._edge_lookups[edge_type] = EdgeLookup(self.engine.graph, edge_type)
+        return self._edge_lookups[edge_type].between(of_sources, of_targets, "pairs")
 
     def _check_edges(self, task: EdgeLabelTask, question: Question) -> None:
         """Their vectors are those of the graph's end."""
@@ -379,21 +449,6 @@ def _ranker(task: LinkPrediction | LinksOfRelations, question: Question) -> Link
         got = question.edge_type or "none"
         raise ConfigError(f"edge_type: must be one that the model ranks, {', '.join(by_name)} (got {got})")
     return by_name[question.edge_type]
-
-
-def _tables(question: Question) -> dict[str, dict[Any, pa.Table]]:
-    """New rows as Arrow tables. DataError when the rows of a table do not fit together."""
-    return {
-        "nodes": {name: _table(f"nodes.{name}", rows) for name, rows in (question.nodes or {}).items()},
-        "edges": {name: _table(f"edges.{name}", rows) for name, rows in (question.edges or {}).items()},
-    }
-
-
-def _table(where: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    try:
-        return pa.Table.from_pylist([dict(row) for row in rows])
-    except (pa.ArrowException, TypeError) as err:
-        raise DataError(f"{where}: rows must have values of one type in each column (got: {err})") from None
 
 
 def _rows(task: NodeLabelTask | EdgeLabelTask, predicted: Any) -> list[dict[str, Any]]:

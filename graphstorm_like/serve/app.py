@@ -8,29 +8,27 @@ GET  /                                   a page to try it; /docs: OpenAPI
 
 # Annotations are not postponed here: FastAPI reads them, and its classes are imported within functions.
 import asyncio
+import resource
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from graphstorm_like import __version__
 from graphstorm_like.errors import MissingExtraError
-from graphstorm_like.serve.body import KINDS, MAX_ROWS, Body
+from graphstorm_like.serve.body import KINDS, MAX_BYTES, MAX_ROWS, Body, parsed, text_of, to_json
 from graphstorm_like.serve.invocations import Ask, add_invocations
 from graphstorm_like.serve.metrics import Metrics
 from graphstorm_like.serve.pool import AnswerError, BusyError, Limits, Observed, Pool, TooLateError
-from graphstorm_like.serve.worker import Settings
+from graphstorm_like.serve.worker import REFUSED, Settings
 
-MAX_BYTES = 8 << 20
-"""Of a request's body."""
 PAGE = Path(__file__).parent / "page.html"
 PROBES = {"/health", "/ping", "/model", "/metrics", "/execution-parameters"}
 PATHS = {"/", "/invocations", *PROBES, *(f"/{kind}" for kind in KINDS)}
 STOP_SECONDS = 30
 """For questions that are being answered when the server is told to stop."""
-_STATUS = {"DataError": 422, "ConfigError": 422}
-"""Of the errors that a client causes."""
 
 
 def make_app(settings: Settings, limits: Limits) -> tuple[Any, Pool]:
@@ -44,15 +42,17 @@ def make_app(settings: Settings, limits: Limits) -> tuple[Any, Pool]:
     metrics.watch(pool)
 
     app = FastAPI(title="graphstorm-like", version=__version__)
+    app.state.metrics = metrics
     _observe(app, metrics)
     ask = _asker(pool)
+    shape = {"requestBody": {"required": True, "content": {"application/json": {"schema": Body.model_json_schema()}}}}
     for kind, about in (
         ("predict", "Predictions of known nodes, of new ones, of pairs, or of new edges, as the model's task is."),
         ("embed", "Embeddings."),
         ("neighbors", "Known nodes with the most similar embeddings, and the neighbours in the graph."),
         ("links", "The best new targets of sources, for models of link prediction."),
     ):
-        app.post(f"/{kind}", summary=about)(_question(kind, ask))
+        app.post(f"/{kind}", summary=about, openapi_extra=shape)(_question(kind, ask))
     _add_probes(app, pool, metrics)
     add_invocations(app, ask, pool)
     return app, pool
@@ -61,48 +61,88 @@ def make_app(settings: Settings, limits: Limits) -> tuple[Any, Pool]:
 def _observe(app: Any, metrics: Metrics) -> None:
     """Count requests, and refuse bodies that are too long."""
     from fastapi import HTTPException, Request
-    from fastapi.responses import JSONResponse
-
-    async def observe(request: Request, call_next: Any) -> Any:
-        started, length = time.monotonic(), request.headers.get("content-length", "0")
-        if length.isdigit() and int(length) > MAX_BYTES:
-            message = f"body: must be at most {MAX_BYTES:,} bytes (got {int(length):,}). Send less at once"
-            response: Any = JSONResponse({"error": message}, 413)
-        else:
-            response = await call_next(request)
-        metrics.request(request.url.path, response.status_code, time.monotonic() - started)
-        return response
 
     async def refused(_: Request, err: Any) -> Any:
-        return JSONResponse({"error": err.detail}, err.status_code)
+        return _json({"error": err.detail}, err.status_code, err.headers)
 
-    app.middleware("http")(observe)
+    app.add_middleware(_Observe, metrics=metrics)
     app.exception_handler(HTTPException)(refused)
+
+
+class _Observe:
+    """Counts requests, and the bytes of their bodies as they come, whatever the headers say: no more than MAX_BYTES are
+    kept. ASGI itself, for starlette's BaseHTTPMiddleware copies bodies."""
+
+    def __init__(self, app: Any, metrics: Metrics) -> None:
+        self.app, self.metrics = app, metrics
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        from fastapi import HTTPException
+
+        started, status, received = time.monotonic(), 500, 0
+        length = dict(scope["headers"]).get(b"content-length", b"0").decode("latin-1")
+
+        async def counted() -> Any:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BYTES:
+                raise HTTPException(413, _too_long(f"more than {MAX_BYTES:,}"), {"connection": "close"})
+            return message
+
+        async def noted(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            if length.isdecimal() and int(length[:20]) > MAX_BYTES:
+                refusal = _json({"error": _too_long(length[:20])}, 413, {"connection": "close"})
+                await refusal(scope, receive, noted)
+            else:
+                await self.app(scope, counted, noted)
+        finally:
+            self.metrics.request(scope["path"], status, time.monotonic() - started)
+
+
+def _too_long(got: str) -> str:
+    return f"body: must be at most {MAX_BYTES:,} bytes (got {got}). Send less at once"
+
+
+def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Any:
+    from fastapi import Response
+
+    return Response(to_json(content), status, headers, media_type="application/json")
 
 
 def _asker(pool: Pool) -> Ask:
     """Asks the pool, and makes what is wrong a status."""
-    from fastapi.responses import JSONResponse
 
     async def ask(kind: str, body: Body) -> Any:
         if body.rows() > MAX_ROWS:
             message = f"nodes, edges: must bring at most {MAX_ROWS:,} rows (got {body.rows():,}). Send less at once"
-            return JSONResponse({"error": message}, 413)
+            return _json({"error": message}, 413)
         try:
-            return JSONResponse(await pool.ask(body.question(kind)))
+            return _json(await pool.ask(body.question(kind)))
         except BusyError as err:
-            return JSONResponse({"error": str(err)}, 503, headers={"Retry-After": "1"})
+            return _json({"error": str(err)}, 503, headers={"Retry-After": "1"})
         except TooLateError as err:
-            return JSONResponse({"error": str(err)}, 504)
+            return _json({"error": str(err)}, 504)
         except AnswerError as err:
-            return JSONResponse({"error": str(err)}, _STATUS.get(err.kind, 500))
+            return _json({"error": str(err)}, 422 if err.kind == REFUSED else 500)
 
     return ask
 
 
-def _question(kind: str, ask: Ask) -> Callable[[Body], Awaitable[Any]]:
-    async def endpoint(body: Body) -> Any:
-        return await ask(kind, body)
+def _question(kind: str, ask: Ask) -> Callable[..., Awaitable[Any]]:
+    from fastapi import Request
+
+    async def endpoint(request: Request) -> Any:
+        return await ask(kind, parsed(await text_of(request), Body))
 
     endpoint.__name__ = kind
     return endpoint
@@ -141,9 +181,21 @@ def run(settings: Settings, limits: Limits, host: str, port: int, say: Callable[
         import uvicorn
     except ImportError:
         raise MissingExtraError("gsl serve", "uvicorn", "serve") from None
+    from graphstorm_like.serve.connections import BACKLOG, Guard, GuardedProtocol, connections_of
+
     app, pool = make_app(settings, limits)
+    open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    guard = Guard(app.state.metrics.cut, max_connections=connections_of(open_files))
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", access_log=False, timeout_graceful_shutdown=STOP_SECONDS
+        app,
+        host=host,
+        port=port,
+        http=partial(GuardedProtocol, guard=guard),  # type: ignore[arg-type]
+        ws="none",
+        backlog=BACKLOG,
+        log_level="error",  # a warning for each malformed request would let strangers fill the disk
+        access_log=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
     )
 
     async def serve() -> None:

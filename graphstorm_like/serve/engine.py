@@ -6,25 +6,28 @@ its neighbourhood, not the graph. The numbers are those of `gsl apply --attach`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from gconstruct.encode_rows import EncodedRows, encode_rows
+from gconstruct.encode_rows import EncodedRows, encode_rows, needed_columns
 from gconstruct.held import SCHEME, hold
+from gconstruct.tables.needs import Need
 from graphstorm_like.config.base import EdgeType, edge_name
+from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.load import build_graph_config
 from graphstorm_like.config.temporal_checks import inputs_of_all_edges
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.deploy.applied import Applied
 from graphstorm_like.deploy.model import Model
 from graphstorm_like.deploy.tables import NewTables, Tables, given_tables
-from graphstorm_like.errors import ConfigError, DataError, GslError
+from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.files import read_object
 from graphstorm_like.graph.overlay import Ends, Overlay
 from graphstorm_like.graph.partitioned_graph import PartitionedGraph
@@ -45,6 +48,19 @@ ROOM = 1 << 16
 """New nodes of a type in one request, at most."""
 BATCH_ROWS = 512
 """Nodes whose neighbourhoods are in memory at once."""
+
+T = TypeVar("T")
+
+
+def attempt(work: Callable[[], T]) -> T | BaseException:
+    """Return what `work` returns, or whatever it raises, so that one question cannot end the answers to others. Panics
+    of Rust libraries (tokenizers) are no Exceptions, and are caught too."""
+    try:
+        return work()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as err:
+        return err
 
 
 @dataclass(frozen=True)
@@ -76,7 +92,56 @@ class NewRows:
 
     def first(self, node_type: NodeType) -> int:
         """The position of the first new node of a type."""
-        return self.overlay.manifest.node(node_type).count - len(self.ids.get(node_type, ()))
+        return self.count(node_type) - len(self.ids.get(node_type, ()))
+
+    def count(self, node_type: NodeType) -> int:
+        """Number of nodes of a type, known and new."""
+        return self.overlay.manifest.node(node_type).count
+
+
+class _GraphWithNew:
+    """A graph whose ids of nodes and ends of edges include those of a request: what tables of predictions read."""
+
+    def __init__(self, graph: Any, new: NewRows) -> None:
+        self._graph, self._new = graph, new
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._graph, name)
+
+    def ids_of(self, node_type: NodeType, ids: IntArray) -> pa.Array:
+        """See Graph."""
+        first, of_new = self._new.first(node_type), self._new.names(node_type)
+        known = iter(self._graph.ids_of(node_type, ids[ids < first]).to_pylist())
+        return pa.array([next(known) if at < first else of_new[at - first] for at in ids.tolist()])
+
+    def edges(self, edge_type: EdgeType, edge_ids: IntArray | None = None) -> Ends:
+        """See Graph."""
+        if edge_ids is None:
+            every: Ends = self._graph.edges(edge_type)
+            return every
+        first = self._graph.manifest.edge(edge_type).count
+        is_new = edge_ids >= first
+        ends = []
+        known = self._graph.edges(edge_type, edge_ids[~is_new])
+        for of_known, of_new in zip(known, self._new.overlay.new_edges(edge_type), strict=True):
+            end = np.empty(len(edge_ids), dtype=np.int64)
+            end[~is_new], end[is_new] = of_known, of_new[edge_ids[is_new] - first]
+            ends.append(end)
+        return ends[0], ends[1]
+
+
+@contextmanager
+def seeing_new_rows(task: Any, new: NewRows) -> Iterator[None]:
+    """While it is entered, the graph of a task names the rows of a request too. ConfigError for a task that keeps its
+    graph elsewhere than in `graph`."""
+    if not hasattr(task, "graph"):
+        raise ConfigError("nodes, edges: must be left out: the model's task names known rows alone. Use gsl apply")
+    known = task.graph
+    task.graph = _GraphWithNew(known, new)
+    try:
+        yield
+    finally:
+        task.graph = known
 
 
 @dataclass(frozen=True)
@@ -123,6 +188,8 @@ class Engine:
         self.reader = next((t for t in tasks if isinstance(t, EdgeLabelTask) and t.scored_sources), None)
         """The task that reads inputs of the edges that it predicts"""
         self._packed = (read_object(model.folder.path / "pipeline.json") or {})["graph"]
+        self.needs = self._needed_columns()
+        """The columns that new rows must have, by 'nodes.TYPE' or 'edges.SOURCE:RELATION:TARGET'"""
         trained_on = model.folder.facts["trained_on"]
         self._trained_on = {*trained_on["nodes"], *trained_on["edges"]}
         counts = {name: node.count for name, node in graph.manifest.nodes.items()}
@@ -213,37 +280,39 @@ class Engine:
     def lay_over(self, tables: Tables, where: str = "request") -> NewRows:
         """Encode the new nodes and edges of a request. Raises ConfigError and DataError with what is wrong."""
         (laid_over,) = self.lay_over_all([tables], where)
-        if isinstance(laid_over, GslError):
+        if isinstance(laid_over, BaseException):
             raise laid_over
         return laid_over
 
-    def lay_over_all(self, requests: Sequence[Tables], where: str = "request") -> list[NewRows | GslError]:
+    def lay_over_all(self, requests: Sequence[Tables], where: str = "request") -> list[NewRows | BaseException]:
         """The same of several requests, each for itself, but with the texts of all encoded together, which is several
-        times faster. In place of a wrong request stands what is wrong with it."""
-        parsed: list[_Parsed | GslError] = []
-        for tables in requests:
-            try:
-                parsed.append(self._parse(tables, where))
-            except GslError as err:
-                parsed.append(err)
-        vectors = self._text_vectors([one for one in parsed if isinstance(one, _Parsed)])
-        laid_over: list[NewRows | GslError] = []
+        times faster. In place of a request that cannot be encoded stands what was raised."""
+        parsed = [attempt(partial(self._parse, tables, where)) for tables in requests]
+        good = [one for one in parsed if isinstance(one, _Parsed)]
+        together = attempt(partial(self._text_vectors, good))
+        laid_over: list[NewRows | BaseException] = []
         for one in parsed:
-            if isinstance(one, GslError):
+            if isinstance(one, BaseException):
                 laid_over.append(one)
                 continue
-            try:
-                laid_over.append(self._new_rows(one, next(vectors), where))
-            except GslError as err:
-                laid_over.append(err)
+            # When the texts of all could not be encoded, each request is tried alone: only the guilty one fails.
+            vectors = attempt(partial(self._text_vectors, [one])) if isinstance(together, BaseException) else together
+            if isinstance(vectors, BaseException):
+                laid_over.append(vectors)
+            else:
+                laid_over.append(attempt(partial(self._new_rows, one, next(vectors), where)))
         return laid_over
 
-    def _parse(self, tables: Tables, where: str) -> _Parsed:
+    def check_takes_rows(self, where: str = "request") -> None:
+        """ConfigError where the model can say nothing of new rows."""
         if self.clock is not None:
             raise ConfigError(
                 f"{where}: nodes, edges: must be left out with a model of model.time, which samples the past of a "
                 f"graph folder. Make one with the new rows (gsl construct with graph.like), and serve that"
             )
+
+    def _parse(self, tables: Tables, where: str) -> _Parsed:
+        self.check_takes_rows(where)
         encoded = self._encode(tables, where)
         ids = {name: _strings(nodes.ids, where) for name, nodes in encoded.nodes.items()}
         for name, of_type in ids.items():
@@ -317,20 +386,29 @@ class Engine:
             sources |= self.reader.scored_sources
         return sources
 
+    def _needed_columns(self) -> dict[str, list[Need]]:
+        """See `needed_columns`."""
+        config = self._graph_config(self._packed["nodes"], self._packed["edges"], str(self.model.folder.path), "model")
+        return needed_columns(config)
+
+    def _graph_config(self, nodes: Any, edges: Any, base: str, where: str) -> GraphConfig:
+        """Tables like those of the model's graph."""
+        data = {
+            "like": str(self.model.folder.graph),
+            "path": str(self.model.folder.path / "request"),  # nothing is written
+            "base": base,
+            "nodes": nodes,
+            "edges": edges,
+        }
+        return build_graph_config(data, where)
+
     def _encode(self, tables: Tables, where: str) -> EncodedRows:
         given = given_tables(tables, self._packed, self._trained_on, where)
         refuse_files(given, where)
         ends: dict[str, Any] = {edge[end]: {} for edge in given.edges for end in ("source", "target")}
         nodes = {**ends, **{name: node for name, node in given.nodes.items() if node.get("files")}}
-        data = {
-            "like": str(self.model.folder.graph),
-            "path": str(self.model.folder.path / "request"),  # nothing is written
-            "base": given.base,
-            "nodes": nodes,
-            "edges": given.edges,
-        }
         with hold(given.held):
-            return encode_rows(build_graph_config(data, where))
+            return encode_rows(self._graph_config(nodes, given.edges, given.base, where))
 
     def _check_new(self, node_type: NodeType, ids: pa.Array, where: str) -> None:
         if len(ids) > ROOM:
@@ -450,5 +528,5 @@ def _strings(ids: Any, where: str) -> pa.Array:
     try:
         array = ids if isinstance(ids, pa.Array) else pa.array([None if i is None else str(i) for i in ids])
         return array.cast(pa.large_string())
-    except (pa.ArrowException, TypeError) as err:
+    except (pa.ArrowException, TypeError, ValueError) as err:
         raise ConfigError(f"{where}: must be ids, strings or whole numbers (got: {err})") from None

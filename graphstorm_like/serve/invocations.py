@@ -1,8 +1,8 @@
 """SageMaker's contract: POST /invocations, and what a batch transform may ask before (GET /execution-parameters).
 
 JSON: one question. JSON lines: a question a line. CSV: an id a line, of known nodes, or for links and edges a pair; no
-header. Each is answered by a line of JSON in its place, with the ids in it. A line that cannot be answered refuses the
-whole request, and is named.
+header. Each is answered by a line in its place, with the ids in it: JSON, or of CSV also CSV, where the client wants
+that. A line that cannot be answered refuses the whole request, and is named.
 """
 
 # Annotations are not postponed here: FastAPI reads them, and its classes are imported within functions.
@@ -11,18 +11,23 @@ import csv
 import io
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
 from graphstorm_like.errors import ConfigError, GslError
-from graphstorm_like.serve.body import KINDS, Body
+from graphstorm_like.serve.body import KINDS, Body, parsed, problems, text_of, to_json
 from graphstorm_like.serve.pool import Pool
 
 JSON, LINES, CSV = "application/json", "application/jsonlines", "text/csv"
 TYPES = {JSON: JSON, LINES: LINES, "application/x-ndjson": LINES, CSV: CSV}
+ANSWERS = {JSON: (JSON, CSV), LINES: (LINES,), CSV: (LINES, CSV)}
+"""By the type of a body, those that its answer may have; the first is the default. An answer to one question in CSV has
+a header, those to lines have none. Questions in JSON lines may each have several rows, which are no line of CSV."""
+TABLES = ("predictions", "embeddings", "neighbors", "links")
+"""Keys of the rows of an answer."""
 CSV_ROWS = 1000
 """Lines of CSV that make one question."""
 ENDS = ("source", "target")
@@ -38,7 +43,7 @@ Ask = Callable[[str, Body], Awaitable[Any]]
 class Invocation(Body):
     """A question with its kind. Fields that are not part of one, as in a file of other purposes, are refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     kind: str = Field("predict", pattern="|".join(f"^{kind}$" for kind in KINDS))
 
@@ -61,31 +66,20 @@ def add_invocations(app: Any, ask: Ask, pool: Pool) -> None:
     from fastapi.responses import JSONResponse
 
     async def invocations(request: Request) -> Any:
-        given = request.headers.get("content-type", JSON).split(";")[0].strip().lower()
-        if given not in TYPES:
-            raise HTTPException(415, f"content-type: must be {JSON}, {LINES} or {CSV} (got {given})")
-        wanted = request.headers.get("accept", "*/*")
-        offered = JSON if TYPES[given] == JSON else LINES
-        if not _accepts(wanted, offered):
-            raise HTTPException(406, f"accept: must be {offered} for {given} (got {wanted})")
         try:
-            text = (await request.body()).decode("utf-8-sig")
-        except UnicodeDecodeError as err:
-            raise HTTPException(422, f"body: must be UTF-8 ({err})") from None
-        if TYPES[given] == JSON:
-            question = _parsed(text)
-            return await ask(question.kind, question.body())
-        parts = _of_json(text) if TYPES[given] == LINES else _of_csv(text, _ranks_links(pool))
+            given, wanted = negotiated(request.headers.get("content-type"), request.headers.get("accept"))
+        except MediaTypeError as err:
+            raise HTTPException(err.status, str(err)) from None
+        text = await text_of(request)
+        if given == JSON:
+            question = parsed(text, Invocation)
+            answer = await ask(question.kind, question.body())
+            return _as_table(answer) if wanted == CSV and answer.status_code == 200 else answer
+        parts = _of_json(text) if given == LINES else _of_csv(text, _ranks_links(pool))
         try:
-            return await _answered(parts, ask, max(1, min(pool.limits.batch, pool.limits.queue // 2)))
+            return await _answered(parts, ask, max(1, min(pool.limits.batch, pool.limits.queue // 2)), wanted)
         except LineError as err:
             raise HTTPException(422, err.detail) from None
-
-    def _parsed(text: str) -> Invocation:
-        try:
-            return Invocation.model_validate_json(text)
-        except ValidationError as err:
-            raise HTTPException(422, problems(err)) from None
 
     async def execution_parameters() -> Any:
         at_once = min(max(pool.limits.workers, 1), MOST_AT_ONCE)
@@ -97,15 +91,85 @@ def add_invocations(app: Any, ask: Ask, pool: Pool) -> None:
     app.get("/execution-parameters", summary="What a batch transform of SageMaker should send.")(execution_parameters)
 
 
-def problems(err: ValidationError) -> Any:
-    """What pydantic says, as plain JSON."""
-    return json.loads(err.json(include_url=False, include_context=False))
+class MediaTypeError(GslError):
+    """A content type that is not read, or none that is wanted can be written. status: of HTTP."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
-def _accepts(wanted: str, offered: str) -> bool:
-    """Whether an Accept header allows a content type; who takes JSON takes lines of it."""
-    kinds = {kind.split(";")[0].strip().lower() for kind in wanted.split(",")}
-    return bool(kinds & {offered, JSON, "application/x-ndjson", "application/*", "*/*"})
+def negotiated(content_type: str | None, accept: str | None) -> tuple[str, str]:
+    """Return the type of a body, and that of its answer: what `accept` weighs highest (q), the first of ANSWERS where
+    it leaves the choice. Raises MediaTypeError."""
+    stated = (content_type or JSON).split(";")[0].strip().lower()
+    if stated not in TYPES:
+        raise MediaTypeError(f"content-type: must be {JSON}, {LINES} or {CSV} (got {stated})", 415)
+    given = TYPES[stated]
+    weights = _weights(accept or "*/*")
+    offered = ANSWERS[given]
+    best = max(offered, key=lambda kind: _weight(kind, weights))
+    if _weight(best, weights) <= 0:
+        raise MediaTypeError(f"accept: must be {' or '.join(offered)} for {stated} (got {accept})", 406)
+    return given, best
+
+
+def _weights(accept: str) -> dict[str, float]:
+    """By media range; the default is 1."""
+    weights = {}
+    for part in accept.split(","):
+        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weights[kind] = 1.0
+        for parameter in parameters:
+            name, _, value = parameter.partition("=")
+            if name.strip() == "q":
+                try:
+                    weights[kind] = float(value)
+                except ValueError:
+                    weights[kind] = 0.0
+    return weights
+
+
+def _weight(kind: str, weights: Mapping[str, float]) -> float:
+    """That of the most exact range. Who takes JSON takes lines of it."""
+    names = [kind, *(["application/x-ndjson", JSON] if kind == LINES else [])]
+    for name in (*names, f"{kind.split('/', maxsplit=1)[0]}/*", "*/*"):
+        if name in weights:
+            return weights[name]
+    return 0.0
+
+
+def _cells(row: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Names and texts of the cells of a row of an answer: a cell for each number of a vector, `embedding.0`, and each
+    part of a structure, `probabilities.book`, as `infer.format: csv` has them."""
+    if isinstance(row, dict | list):
+        parts = row.items() if isinstance(row, dict) else enumerate(row)
+        for key, value in parts:
+            yield from _cells(value, f"{name}.{key}" if name else str(key))
+    elif isinstance(row, str):
+        yield name, row
+    else:
+        yield name, "" if row is None else json.dumps(row)
+
+
+def _csv_line(cells: Iterable[str]) -> str:
+    """Without its end."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="").writerow(list(cells))
+    return file.getvalue()
+
+
+def _as_table(answer: Any) -> Any:
+    """A 200 answer to one question, a table with a header as `gsl infer` writes them."""
+    from fastapi import Response
+
+    content = json.loads(bytes(answer.body))
+    rows = [dict(_cells(row)) for row in next(content[key] for key in TABLES if key in content)]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [_csv_line(names)]
+    for row in rows:
+        lines.append(_csv_line(row.get(name, "") for name in names))
+    return Response("\n".join([*lines, ""]).encode("utf-8", "backslashreplace"), media_type=CSV)
 
 
 @dataclass(frozen=True)
@@ -129,15 +193,18 @@ class Part:
             asked = {"kind": "links" if self.ranks_links else "predict", "ids": [row[0] for row in rows]}
         return Invocation.model_validate(asked)
 
-    def lines(self, answer: Any) -> Iterator[str]:
-        """A line of JSON a line. Parallel edges between a pair of ids share its line."""
+    def lines(self, answer: Any, wanted: str) -> Iterator[str]:
+        """A line of JSON, or of CSV, a line. Parallel edges between a pair of ids share its line."""
         text = bytes(answer.body).decode()
         if self.fields is None:
             yield text
             return
         for rows in _of_pairs(json.loads(text)):
             row = rows[0] if len(rows) == 1 else {key: rows[0][key] for key in ENDS} | {"predictions": rows}
-            yield json.dumps(row, ensure_ascii=False)
+            if wanted == CSV:
+                yield _csv_line(text for _, text in _cells(row))
+            else:
+                yield json.dumps(row, ensure_ascii=False)
 
     def halves(self) -> "tuple[Part, Part]":
         """The first and the second half of the lines of CSV."""
@@ -191,9 +258,9 @@ def _of_csv(text: str, ranks_links: bool) -> Iterator[Part | LineError]:
         yield wrong
 
 
-async def _answered(parts: Iterator[Part | LineError], ask: Ask, limit: int) -> Any:
+async def _answered(parts: Iterator[Part | LineError], ask: Ask, limit: int, wanted: str) -> Any:
     """The answers as lines, in the order of the questions; in place of all of them the first one that is an error.
-    limit: how many are asked at once, which no more than are parsed."""
+    limit: how many are asked at once, which no more than are parsed. wanted: LINES or CSV."""
     from fastapi import Response
 
     asked: deque[tuple[Part | LineError, asyncio.Task[Any] | None]] = deque()
@@ -203,7 +270,7 @@ async def _answered(parts: Iterator[Part | LineError], ask: Ask, limit: int) -> 
             while len(asked) < limit and (part := next(parts, None)) is not None:
                 asked.append((part, None if isinstance(part, LineError) else asyncio.create_task(_ask(part, ask))))
             if not asked:
-                return Response("\n".join([*lines, ""]), media_type=LINES)
+                return Response("\n".join([*lines, ""]).encode("utf-8", "backslashreplace"), media_type=wanted)
             part, task = asked[0]
             if isinstance(part, LineError):
                 raise part
@@ -212,7 +279,7 @@ async def _answered(parts: Iterator[Part | LineError], ask: Ask, limit: int) -> 
             asked.popleft()
             if answer.status_code != 200:
                 return await _named(part, answer, ask)
-            lines.extend(part.lines(answer))
+            lines.extend(part.lines(answer, wanted))
     finally:
         for _, task in asked:
             if task is not None:
@@ -239,6 +306,7 @@ def _of_pairs(answer: dict[str, Any]) -> list[list[dict[str, Any]]]:
 
 async def _named(part: Part, answer: Any, ask: Ask) -> Any:
     """An error with the first line that it is about, found by halving where it is the fault of one of several."""
+    from fastapi import Response
     from fastapi.responses import JSONResponse
 
     while len(part.numbers) > 1 and answer.status_code == 422:
@@ -251,7 +319,8 @@ async def _named(part: Part, answer: Any, ask: Ask) -> Any:
     numbers = part.numbers
     where = f"line {numbers[0]}" if len(numbers) == 1 else f"lines {numbers[0]} to {numbers[-1]}"
     headers = {key: value for key, value in answer.headers.items() if key.lower() == "retry-after"}
-    return JSONResponse({"error": f"{where}: {message}"}, answer.status_code, headers=headers)
+    content = to_json({"error": f"{where}: {message}"})
+    return Response(content, answer.status_code, headers, media_type=JSON)
 
 
 __all__ = ["add_invocations"]

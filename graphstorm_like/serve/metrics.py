@@ -26,6 +26,7 @@ class Metrics:
         self._batches = Histogram("gsl_batch_questions", "Questions in a worker's batch.", buckets=BATCHES, **to)
         self._work = Counter("gsl_work_seconds", "Time that workers have worked.", **to)
         self._deaths = Counter("gsl_worker_deaths", "Workers that died and were replaced.", **to)
+        self._cut = Counter("gsl_connections_cut", "Connections that were cut off, by why.", ["reason"], **to)
         self._ready = Gauge("gsl_workers_ready", "Workers that can answer.", **to)
         self._queued = Gauge("gsl_questions_queued", "Questions that no worker has yet.", **to)
 
@@ -48,6 +49,10 @@ class Metrics:
     def death(self) -> None:
         """A worker died."""
         self._deaths.inc()
+
+    def cut(self, reason: str) -> None:
+        """A connection was cut off."""
+        self._cut.labels(reason).inc()
 
     def text(self) -> tuple[bytes, str]:
         """All metrics, and their content type."""

@@ -1,8 +1,10 @@
 """Workers of the server, and the questions that wait for them.
 
-Questions that wait together go to a worker together: their texts are encoded in one batch. When a worker dies, its
-questions go to another one, and a new worker is started; a question that was there at two deaths is refused, since it
-may be what kills them.
+Questions that wait together go to a worker together: their texts are encoded in one batch. When a worker dies, a new
+one is started at once, and its questions become suspects, which are asked again, each alone: so all are answered but
+the one that ends workers. A worker that crashes with a single question was ended by it; one that was killed from
+outside (by an operator, or for its memory) may not have been, so that question is tried once more. A worker that
+answers nothing for far too long is killed.
 """
 
 from __future__ import annotations
@@ -21,11 +23,19 @@ from pathlib import Path
 from typing import Any
 
 from graphstorm_like.errors import GslError, LaunchError
-from graphstorm_like.serve.worker import MAX_MESSAGE, Settings, as_json
+from graphstorm_like.forking import child_environment
+from graphstorm_like.serve.worker import FAILED, MAX_MESSAGE, Settings, as_json
 
-MAX_DEATHS = 2
-RESTART_SECONDS = 1.0
-"""Pause before a worker that died is started again."""
+MAX_KILLED = 2
+"""Workers that are killed from outside while they have nothing but one question, until it is refused."""
+LOADING_PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)
+"""Seconds before a worker is started again that died while it loaded, once, twice ... in a row."""
+PATIENCE = 4
+"""A worker that has a batch for longer than this many time limits hangs; twice as many after each that did, since what
+takes so long may be an index that is built at the first question."""
+EXIT_SECONDS = 5.0
+"""For a worker that has closed its pipe to be gone."""
+MIN_PATIENCE_SECONDS, MAX_PATIENCE_SECONDS = 60.0, 3600.0
 
 
 class BusyError(GslError):
@@ -46,11 +56,13 @@ class AnswerError(GslError):
 
 @dataclass
 class Waiting:
-    """A question and where its answer goes."""
+    """A question, as JSON, and where its answer goes. suspect: whether a worker died with it; killed: how many were
+    killed that had nothing else."""
 
-    question: dict[str, Any]
+    question: bytes
     answer: asyncio.Future[dict[str, Any]]
-    deaths: int = 0
+    suspect: bool = False
+    killed: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,6 +102,7 @@ class Pool:
         self.failed: str | None = None
         """Why no worker could load the model; None: there was one that could"""
         self._first_ready = asyncio.Event()
+        self._patience = min(max(PATIENCE * self.limits.seconds, MIN_PATIENCE_SECONDS), MAX_PATIENCE_SECONDS)
 
     @property
     def ready(self) -> int:
@@ -128,7 +141,7 @@ class Pool:
         """The answer. Raises BusyError, TooLateError, AnswerError."""
         if len(self._waiting) >= self.limits.queue:
             raise BusyError(f"{len(self._waiting):,} questions wait already. Ask again in a moment")
-        waiting = Waiting(question, asyncio.get_running_loop().create_future())
+        waiting = Waiting(json.dumps(question).encode(), asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._arrived.set()
         try:
@@ -140,11 +153,19 @@ class Pool:
 
     async def _run(self, number: int, file: Path) -> None:
         """One worker after the other, for ever."""
+        unloaded = 0
         while True:
-            process = await self._start_process(file)
+            try:
+                process = await self._start_process(file)
+            except OSError as err:  # no memory, or too many processes
+                _warn(f"a worker could not be started ({err}), and is tried again")
+                await asyncio.sleep(LOADING_PAUSES[-1])
+                continue
             self._processes[number] = process
             try:
+                unloaded += 1
                 if await self._says_ready(process):
+                    unloaded = 0
                     self._ready.add(number)
                     self._first_ready.set()
                     await self._serve(process)
@@ -158,7 +179,8 @@ class Pool:
                 self._first_ready.set()
                 return
             self.observed.death()
-            await asyncio.sleep(RESTART_SECONDS)
+            if unloaded:
+                await asyncio.sleep(LOADING_PAUSES[min(unloaded, len(LOADING_PAUSES)) - 1])
 
     async def _start_process(self, file: Path) -> asyncio.subprocess.Process:
         threads = str(self.settings.threads)
@@ -169,7 +191,7 @@ class Pool:
             str(file),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "OMP_NUM_THREADS": threads},
+            env={**child_environment(), "OMP_NUM_THREADS": threads},
         )
 
     async def _says_ready(self, process: asyncio.subprocess.Process) -> bool:
@@ -183,6 +205,8 @@ class Pool:
             if not self._first_ready.is_set():
                 self.failed = str(said["error"])
             return False
+        if "ready" not in said:
+            return False
         self.facts = said["ready"]
         return True
 
@@ -194,24 +218,40 @@ class Pool:
                 return
             started = time.monotonic()
             try:
-                answers = await _exchange(process, [waiting.question for waiting in batch])
+                async with asyncio.timeout(self._patience):
+                    replies = await _exchange(process, [waiting.question for waiting in batch])
+            except TimeoutError:
+                _warn(f"a worker has not answered for {self._patience:g} s, and is replaced")
+                self._patience = min(2 * self._patience, MAX_PATIENCE_SECONDS)
+                for waiting in batch:
+                    _fail(waiting, TooLateError("the question took too long, and its worker was ended. Ask for less"))
+                return
             except BaseException:
-                self._again(batch)
+                self._again(batch, killed=True)
                 raise
-            if answers is None:
-                self._again(batch)
+            if replies is None:
+                self._again(batch, killed=await _was_killed(process))
                 return
             self.observed.batch(len(batch), time.monotonic() - started)
-            for waiting, answer in zip(batch, answers, strict=True):
-                if waiting.answer.done():
-                    continue
-                if "ok" in answer:
-                    waiting.answer.set_result(answer["ok"])
-                else:
-                    waiting.answer.set_exception(AnswerError(answer["error"], answer["kind"]))
+            if not self._deliver(batch, replies):
+                _warn("a worker gave a malformed reply, and is replaced")
+                self._again(batch, killed=False)
+                return
+
+    def _deliver(self, batch: list[Waiting], replies: Any) -> bool:
+        """Whether the replies fit the questions; then each has its own."""
+        if not (isinstance(replies, list) and len(replies) == len(batch) and all(map(_is_reply, replies))):
+            return False
+        for waiting, reply in zip(batch, replies, strict=True):
+            if "error" in reply:
+                _fail(waiting, AnswerError(reply["error"], reply["kind"]))
+            elif not waiting.answer.done():
+                waiting.answer.set_result(reply["ok"])
+        return True
 
     async def _next_batch(self, process: asyncio.subprocess.Process) -> list[Waiting]:
-        """Questions that wait, up to the limit, at least one; none when the worker has died meanwhile."""
+        """Questions that wait, up to the limit, at least one, a suspect alone; none when the worker has died
+        meanwhile."""
         while not self._waiting:
             self._arrived.clear()
             arrived, died = asyncio.create_task(self._arrived.wait()), asyncio.create_task(process.wait())
@@ -224,19 +264,24 @@ class Pool:
                 died.cancel()
         batch: list[Waiting] = []
         while self._waiting and len(batch) < self.limits.batch:
+            if batch and (batch[0].suspect or self._waiting[0].suspect):
+                break
             waiting = self._waiting.popleft()
             if not waiting.answer.done():  # nobody waits for an answer that is too late
                 batch.append(waiting)
         return batch or await self._next_batch(process)
 
-    def _again(self, batch: list[Waiting]) -> None:
-        """Questions of a dead worker go first in the queue."""
+    def _again(self, batch: list[Waiting], killed: bool) -> None:
+        """Questions of a dead worker go first in the queue, but for one that ended it. killed: from outside."""
         for waiting in reversed(batch):
-            waiting.deaths += 1
-            if waiting.deaths >= MAX_DEATHS:
-                _fail(waiting, AnswerError("the question ended two workers, and is not tried again", "WorkerDeath"))
-            else:
-                self._waiting.appendleft(waiting)
+            waiting.suspect = True
+            if len(batch) == 1:
+                waiting.killed += 1
+                if not killed or waiting.killed >= MAX_KILLED:
+                    _warn("a question ended its worker, and is not tried again")
+                    _fail(waiting, AnswerError("the question ended its worker, and is not tried again", FAILED))
+                    continue
+            self._waiting.appendleft(waiting)
         self._arrived.set()
 
 
@@ -245,28 +290,46 @@ def _fail(waiting: Waiting, error: Exception) -> None:
         waiting.answer.set_exception(error)
 
 
-async def _exchange(
-    process: asyncio.subprocess.Process, questions: list[dict[str, Any]]
-) -> list[dict[str, Any]] | None:
-    """Answers of a worker; None when it died."""
+def _is_reply(reply: Any) -> bool:
+    return isinstance(reply, dict) and ("ok" in reply or {"error", "kind"} <= reply.keys())
+
+
+def _warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
+async def _was_killed(process: asyncio.subprocess.Process) -> bool:
+    """Whether a worker that has closed its pipe was ended by a signal from outside."""
+    try:
+        status = await asyncio.wait_for(process.wait(), timeout=EXIT_SECONDS)
+    except TimeoutError:
+        return False
+    return status in (-signal.SIGKILL, -signal.SIGTERM)
+
+
+async def _exchange(process: asyncio.subprocess.Process, questions: list[bytes]) -> Any:
+    """What a worker replies, {} where that is no JSON; None when it died."""
     assert process.stdin is not None
-    data = json.dumps(questions).encode()
+    data = b"[" + b",".join(questions) + b"]"
     try:
         process.stdin.write(len(data).to_bytes(8, "little") + data)
         await process.stdin.drain()
     except (ConnectionError, OSError):
         return None
-    answers: list[dict[str, Any]] | None = await _read(process)
-    return answers
+    return await _read(process)
 
 
 async def _read(process: asyncio.subprocess.Process) -> Any:
-    """The next message; None at the end."""
+    """The next message, {} where that is no JSON; None at the end."""
     assert process.stdout is not None
     try:
         size = int.from_bytes(await process.stdout.readexactly(8), "little")
         if size > MAX_MESSAGE:
-            return None
-        return json.loads(await process.stdout.readexactly(size))
+            return {}
+        data = await process.stdout.readexactly(size)
     except (asyncio.IncompleteReadError, ConnectionError, OSError):
         return None
+    try:
+        return json.loads(data)
+    except ValueError:
+        return {}

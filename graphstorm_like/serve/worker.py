@@ -9,14 +9,19 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sys
+import traceback
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from graphstorm_like.errors import GslError
+from gconstruct.held import SCHEME
+from graphstorm_like.errors import ConfigError, DataError, GslError
 
 MAX_MESSAGE = 1 << 30
+REFUSED, FAILED = "Refused", "Failed"
+"""Kinds of errors: of the question, and of the server."""
 PREPARE_SECONDS = 24 * 3600.0
 """How long a worker waits for the one that prepares."""
 
@@ -39,7 +44,11 @@ class Settings:
 
 def write_message(stream: BinaryIO, content: Any) -> None:
     """A JSON message with its length before it."""
-    data = json.dumps(content).encode()
+    write_bytes(stream, json.dumps(content).encode())
+
+
+def write_bytes(stream: BinaryIO, data: bytes) -> None:
+    """A message that is JSON already."""
     stream.write(len(data).to_bytes(8, "little"))
     stream.write(data)
     stream.flush()
@@ -84,7 +93,7 @@ def load(settings: Settings) -> Any:
 
 
 def serve(answers: Any, questions: BinaryIO, replies: BinaryIO) -> None:
-    """Answer until the pipe ends. An answer is {'ok': ...}, or {'error': message, 'kind': class of the error}."""
+    """Answer until the pipe ends. A reply is {'ok': answer}, or {'error': message, 'kind': one of those below}."""
     from graphstorm_like.serve.answers import Question
 
     while True:
@@ -92,13 +101,27 @@ def serve(answers: Any, questions: BinaryIO, replies: BinaryIO) -> None:
             batch = [Question(**question) for question in read_message(questions)]
         except EOFError:
             return
-        replies_of_batch = []
-        for answer in answers.answer_all(batch):
-            if isinstance(answer, GslError):
-                replies_of_batch.append({"error": str(answer), "kind": type(answer).__name__})
-            else:
-                replies_of_batch.append({"ok": answer})
-        write_message(replies, replies_of_batch)
+        write_bytes(replies, b"[" + b",".join(map(_reply, answers.answer_all(batch))) + b"]")
+
+
+def _reply(answer: dict[str, Any] | BaseException) -> bytes:
+    """A reply as JSON; an answer that JSON cannot hold (NaN, infinity) is an error of ours."""
+    if not isinstance(answer, BaseException):
+        try:
+            return json.dumps({"ok": answer}, allow_nan=False).encode()
+        except (ValueError, TypeError, RecursionError, MemoryError) as err:
+            answer = err
+    if isinstance(answer, DataError | ConfigError):
+        kind, message = REFUSED, str(answer).replace(SCHEME, "")  # rows of a question are no table of ours
+    elif isinstance(answer, GslError):
+        kind, message = FAILED, str(answer)
+    else:
+        incident = secrets.token_hex(4)
+        logged = "".join(traceback.format_exception(answer))
+        sys.stderr.buffer.write(f"incident {incident}: a question failed\n{logged}".encode("utf-8", "backslashreplace"))
+        sys.stderr.flush()
+        kind, message = FAILED, f"the question could not be answered; the server's log says why (incident {incident})"
+    return json.dumps({"error": message, "kind": kind}).encode()
 
 
 def main(settings_file: str) -> None:

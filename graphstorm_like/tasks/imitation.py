@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphstorm_like.config.batch_size import BatchSize, rows_a_step
-from graphstorm_like.config.phases.student import StudentPhase
+from graphstorm_like.config.phases import StudentPhase
 from graphstorm_like.graph.store import IntArray, NodeType
 from graphstorm_like.models.embedding import Vectors
 from graphstorm_like.sampling.batch import MiniBatch, StreamPosition

@@ -115,6 +115,7 @@ def shop_pipeline(
     return {
         "name": "shop",
         "output": str(output),
+        "baselines": False,
         "graph": {
             "base": str(tables),
             "nodes": {"item": item, "user": {}},

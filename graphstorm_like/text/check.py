@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
+from graphstorm_like.config.text_encoders import HuggingFaceConfig
 from graphstorm_like.config.tuning import TuneConfig
 from graphstorm_like.errors import ConfigError, GslError, MissingExtraError
 from graphstorm_like.text.folders import hub_cache_folder, hub_is_offline, installed_folder

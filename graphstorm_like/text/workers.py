@@ -28,6 +28,7 @@ import torch
 
 from graphstorm_like.allocator import keeping_freed_memory
 from graphstorm_like.errors import DataError, LaunchError
+from graphstorm_like.forking import child_environment
 from graphstorm_like.text.batching import Indices, collate
 from graphstorm_like.text.cache import Vectors, to_half
 from graphstorm_like.text.encoder import TextEncoder
@@ -130,14 +131,13 @@ class _Worker:
         self.sent: deque[int] = deque()
         self.pipe, theirs = Pipe()
         # -P: no module is imported from the current folder.
-        command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), json.dumps(job)]
-        path = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
+        command = [sys.executable, "-m", __name__, str(theirs.fileno()), json.dumps(job)]
         self.process = subprocess.Popen(
             command,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C goes to the parent alone, which ends its workers
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": str(job["threads"])},
+            env={**child_environment(), "OMP_NUM_THREADS": str(job["threads"])},
         )
         theirs.close()
 

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from graphstorm_like.config.attacks import AttackConfig
 from graphstorm_like.errors import ConfigError
-from graphstorm_like.models.attacks import Attack, Rows, attack_of
-from graphstorm_like.models.attacks.inputs import AttackedInputs, without_gradients
+from graphstorm_like.models.attacks import Attack, AttackedInputs, Rows, attack_of, without_gradients
 from graphstorm_like.models.lm_gnn import LmGnn
 from graphstorm_like.sampling.batch import MiniBatch
 from graphstorm_like.sampling.rng import torch_seed

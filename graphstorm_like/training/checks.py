@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.text_encoders.huggingface import language_model
+from graphstorm_like.config.text_encoders import language_model
 from graphstorm_like.device import choose_device
 from graphstorm_like.graph.schema import read_manifest
 from graphstorm_like.inputs.choose import chosen_edge_inputs, chosen_inputs, scored_inputs

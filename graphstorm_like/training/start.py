@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -25,7 +26,12 @@ WHERE = "train.start_from"
 def start_from(config: StartFromConfig, artifacts: Artifacts) -> list[str]:
     """Load the chosen parts; returns lines about them. TrainingError names weights that do not fit."""
     folder = best_folder(config)
-    saved = load_file(folder / MODEL_FILE)
+    try:
+        saved = load_file(folder / MODEL_FILE)
+    except (OSError, SafetensorError) as err:
+        raise DamagedFileError(
+            f"{folder / MODEL_FILE}: must be a whole safetensors file ({err}). Train that run again"
+        ) from err
     present = artifacts.modules.state_dict()
     order = read_object(folder / ORDER_FILE)
     lines: list[str] = []

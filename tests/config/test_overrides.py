@@ -146,3 +146,10 @@ def test_nothing_is_touched_when_the_place_does_not_exist() -> None:
     with pytest.raises(ConfigError, match="does not exist"):
         apply_override(data, "edges[1].files=b")
     assert data == {"edges": [{"files": "a"}]}
+
+
+@pytest.mark.parametrize("value", ["\x00", "\udcff", "\x1b[31m", "a\nb: ["])
+def test_what_cannot_be_printed_is_escaped_in_messages(value: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        apply_override({"train": {}}, f"train.lr={value}")
+    assert caught.value.problems[0].isprintable()

@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from graphstorm_like.config import build_pipeline
-from graphstorm_like.config.metrics.hits import HitsConfig
-from graphstorm_like.config.metrics.mrr import MrrConfig
+from graphstorm_like.config.metrics import HitsConfig, MrrConfig
 from graphstorm_like.deploy.held_ranks import HeldRanks, held_ranks, ordered_ranks
 from graphstorm_like.deploy.run import FinishedRun
 from graphstorm_like.graph.schema import read_manifest

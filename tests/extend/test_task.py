@@ -47,3 +47,24 @@ def test_a_task_of_ones_own(tmp_path: Path) -> None:
     shown = gsl("show", "batch", str(path))
     assert shown.returncode == 0, shown.stderr
     assert "popularity of 32 nodes" in shown.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["node", "edge"])
+def test_a_task_of_ones_own_is_packed_applied_and_served(tmp_path: Path, name: str) -> None:
+    """It says no more of itself than `gsl infer` needs; answers are the rows that infer writes."""
+    program = [sys.executable, "-m", "tests.extend.served", str(tmp_path), name]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=300, cwd=EXTEND.parents[1], check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    column = "popularity" if name == "node" else "gap"
+    inferred = outcome["inferred"]
+    assert len({row[column] for row in inferred}) > 10, "else equal numbers say nothing"
+    assert [row[column] for row in outcome["applied"]] == pytest.approx([row[column] for row in inferred], abs=1e-5)
+    known, new = outcome["known"]["predictions"], outcome["new"]["predictions"]
+    assert [{**row, column: None} for row in known] == [{**row, column: None} for row in inferred[3:8]]
+    assert [row[column] for row in known] == pytest.approx([row[column] for row in inferred[3:8]], abs=1e-5)
+    assert len(new) == 1
+    keys = ("new",) if name == "node" else (inferred[3]["source"], inferred[7]["target"])
+    assert tuple(value for key, value in new[0].items() if key != column) == keys
+    assert isinstance(new[0][column], float)

@@ -13,8 +13,7 @@ from gconstruct import build_graph
 from gconstruct.hashing import hash_strings, uniform
 from gconstruct.splits import split_of
 from gconstruct.splits.drawn import Draws
-from graphstorm_like.config.splits import SplitConfig
-from graphstorm_like.config.splits.draw import RandomSplit
+from graphstorm_like.config.splits import RandomSplit, SplitConfig
 from graphstorm_like.graph.schema import LabelSchema
 
 from .tables import graph, item, link, read, write

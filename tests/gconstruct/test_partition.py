@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from gconstruct import build_graph, fingerprint, is_current, partition
 from gconstruct.partition import partition_graph
 from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.partitioners.metis import MetisPartitions
-from graphstorm_like.config.partitioners.random import RandomPartitions
+from graphstorm_like.config.partitioners import MetisPartitions, RandomPartitions
 from graphstorm_like.config.stitch import StitchConfig
 from graphstorm_like.errors import ConfigError, DataError, MissingExtraError
 from graphstorm_like.graph.schema import read_manifest

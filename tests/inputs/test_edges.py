@@ -15,7 +15,7 @@ import torch
 
 import graphstorm_like.models.embedding as embedding
 from graphstorm_like.config import Pipeline, build_pipeline
-from graphstorm_like.config.phases.joint import JointPhase
+from graphstorm_like.config.phases import JointPhase
 from graphstorm_like.config.train import CheckpointConfig, FanoutByType, TrackConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.inputs.choose import chosen_edge_inputs, unread_edge_types

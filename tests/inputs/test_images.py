@@ -65,7 +65,7 @@ def squares(folder: Path, **changes: Any) -> dict[str, Any]:
 
 
 def pipeline(folder: Path, data: dict[str, Any]) -> Pipeline:
-    return build_pipeline(data).with_absolute_paths(folder)
+    return build_pipeline(data, plugins=True).with_absolute_paths(folder)
 
 
 @pytest.mark.slow

@@ -147,7 +147,7 @@ def test_vectors_by_ray_data(cluster: tuple[str, str], tmp_path: Path) -> None:
     """By two actors; equal to those that this process computes."""
     import torch
 
-    from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
+    from graphstorm_like.config.text_encoders import HuggingFaceConfig
     from graphstorm_like.text.encoders import TEXT_ENCODERS
 
     model = tiny_text_model(tmp_path / "model")

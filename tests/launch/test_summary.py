@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -16,7 +20,7 @@ from graphstorm_like.cli.main import app
 from graphstorm_like.config import load_pipeline
 from graphstorm_like.errors import DataError
 from graphstorm_like.launch.stages import read_scores
-from graphstorm_like.launch.summary import _scores
+from graphstorm_like.launch.summary import _scores, summary
 from graphstorm_like.progress import Reporter
 from graphstorm_like.testing.graphs import write_shop_pipeline
 
@@ -97,3 +101,34 @@ def test_show_graph_looks_at_the_files(tmp_path: Path) -> None:
         assert isinstance(refused.exception, DataError)
         assert "item.arrow" in str(refused.exception)
         assert CliRunner().invoke(app, ["show", "graph", what, "--no-check"]).exit_code == 0
+
+
+def test_scores_that_are_too_good_are_said_loudly(tmp_path: Path) -> None:
+    """A copy of the label among the inputs: on stderr also with --quiet, in the summary, on top of the report."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(4, size=2_000)
+    table = pa.table({"id": range(2_000), "label": label, "copy": (label * 7 + 1) % 30, "x": rng.normal(size=2_000)})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    labels = {"label": {"column": "label", "split": {"train": 0.8, "valid": 0.1, "test": 0.1}}}
+    features = {"copy": {"column": "copy", "encode": "one_hot"}, "x": "x"}
+    node = {"files": "rows.parquet", "id": "id", "features": features, "labels": labels}
+    settings = {
+        "name": "rows", "output": "run", "graph": {"nodes": {"row": node}}, "train": {"epochs": 8, "lr": 0.02},
+        "task": {"type": "node_classification", "node_type": "row", "label": "label"},
+        "model": {"gnn": {"type": "none", "hidden": 16}},
+    }  # fmt: skip
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    run = CliRunner().invoke(app, ["run", str(path), "--quiet"])
+    assert run.exit_code == 0, run.output
+    assert "TOO GOOD TO BE TRUE" in run.stderr
+    assert "the input 'copy' alone" in run.stderr
+    assert "'x'" not in run.stderr
+    assert "suspiciously perfect" in run.stderr
+    assert "the input 'copy' alone" in "\n".join(summary(load_pipeline(path), [str(path)]))
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert page.index("Too good to be true?") < page.index("<h1>")
+    assert json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))["warnings"]
+    quiet = CliRunner().invoke(app, ["run", str(path), "--quiet", "graph.on_leak=ignore"])
+    assert quiet.exit_code == 0
+    assert quiet.stderr == ""

@@ -8,10 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from graphstorm_like.config.attacks.fgm import FgmConfig
-from graphstorm_like.config.attacks.pgd import PgdConfig
-from graphstorm_like.models.attacks import attack_of
-from graphstorm_like.models.attacks.base import random_rows, within
+from graphstorm_like.config.attacks import FgmConfig, PgdConfig
+from graphstorm_like.models.attacks import attack_of, random_rows, within
 
 G = torch.tensor([[3.0, -4.0], [0.0, 0.0], [1e-30, 0.0]])
 

@@ -11,12 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphstorm_like.config import Pipeline
-from graphstorm_like.config.link_losses.flat_nce import FlatNceConfig
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
-from graphstorm_like.models.losses import LINK_LOSSES
-from graphstorm_like.models.losses.base import true_pairs
-from graphstorm_like.models.losses.flat_nce import FlatNce
-from graphstorm_like.models.losses.info_nce import InfoNce
+from graphstorm_like.config.link_losses import FlatNceConfig, InfoNceConfig
+from graphstorm_like.models.losses import LINK_LOSSES, FlatNce, InfoNce, true_pairs
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.training.experiment import build_experiment

@@ -9,23 +9,18 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
-from graphstorm_like.config.link_heads.dot import DotHeadConfig
-from graphstorm_like.config.link_losses import LinkLossConfig
-from graphstorm_like.config.link_losses.bpr import BprConfig
-from graphstorm_like.config.link_losses.cross_entropy import CrossEntropyConfig
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
-from graphstorm_like.config.link_losses.margin import MarginConfig
-from graphstorm_like.config.link_losses.self_adversarial import SelfAdversarialConfig
+from graphstorm_like.config.link_heads import DistMultHeadConfig, DotHeadConfig
+from graphstorm_like.config.link_losses import (
+    BprConfig,
+    CrossEntropyConfig,
+    InfoNceConfig,
+    LinkLossConfig,
+    MarginConfig,
+    SelfAdversarialConfig,
+)
 from graphstorm_like.models.heads import EdgeHead, NodeClassifier
-from graphstorm_like.models.link_heads.distmult import DistMultHead
-from graphstorm_like.models.link_heads.dot import DotHead
-from graphstorm_like.models.losses import LINK_LOSSES
-from graphstorm_like.models.losses.bpr import Bpr
-from graphstorm_like.models.losses.cross_entropy import CrossEntropy
-from graphstorm_like.models.losses.info_nce import InfoNce
-from graphstorm_like.models.losses.margin import Margin
-from graphstorm_like.models.losses.self_adversarial import SelfAdversarial
+from graphstorm_like.models.link_heads import DistMultHead, DotHead
+from graphstorm_like.models.losses import LINK_LOSSES, Bpr, CrossEntropy, InfoNce, Margin, SelfAdversarial
 
 TYPE = ("a", "r", "b")
 

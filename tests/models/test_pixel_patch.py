@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from graphstorm_like.config.image_encoders.pixel_patch import PixelPatchConfig
+from graphstorm_like.config.image_encoders import PixelPatchConfig
 from graphstorm_like.models.image_encoders import IMAGE_ENCODERS, ImageInputSpec, ImageProjection
 from graphstorm_like.models.image_encoders.pixel_patch import PixelPatch
 

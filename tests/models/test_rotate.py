@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from graphstorm_like.config import Pipeline
-from graphstorm_like.config.link_heads.rotate import RotateHeadConfig
+from graphstorm_like.config.link_heads import RotateHeadConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.launch.stages import read_scores, run_pipeline
-from graphstorm_like.models.link_heads import LINK_HEADS, base
-from graphstorm_like.models.link_heads.rotate import RotateHead
+from graphstorm_like.models import link_heads
+from graphstorm_like.models.link_heads import LINK_HEADS, RotateHead
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.loader import epoch_batches
 from graphstorm_like.tasks import LinkPrediction
@@ -73,8 +73,8 @@ def test_scores_and_gradients_are_those_of_the_complex_formula_whatever_the_bloc
     towards = torch.randn(5, 7)
     inputs = [s, t, head.relations]
     gradients = torch.autograd.grad((want * towards).sum(), inputs)
-    for block in (base.BLOCK, 100, 1):
-        monkeypatch.setattr(base, "BLOCK", block)
+    for block in (link_heads.BLOCK, 100, 1):
+        monkeypatch.setattr(link_heads, "BLOCK", block)
         got = head.scores(s, t, Q)
         torch.testing.assert_close(got, want)
         for mine, theirs in zip(torch.autograd.grad((got * towards).sum(), inputs), gradients, strict=True):

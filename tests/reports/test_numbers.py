@@ -15,8 +15,9 @@ from graphstorm_like.reports.baselines import constants, majority, popularity_ra
 from graphstorm_like.reports.buckets import bucket_scores, power_buckets, rank_histogram
 from graphstorm_like.reports.classes import calibration, class_scores, confusion, count_classes
 from graphstorm_like.reports.embedding_map import principal_components
-from graphstorm_like.reports.intervals import blocks, interval, mean_interval, sample_values
+from graphstorm_like.reports.intervals import blocks, interval, mean_interval, sample_values, wilson
 from graphstorm_like.reports.plots import ticks
+from graphstorm_like.reports.wording import overfitting
 from graphstorm_like.sampling.rng import stream
 from graphstorm_like.sampling.true_targets import TrueTargets
 from graphstorm_like.tasks.ranking import full_ranks, sampled_ranks
@@ -162,3 +163,50 @@ def test_popularity_is_ranked_as_the_model_is(
 )
 def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None:
     assert ticks(low, high) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("hits", "rows", "ends"),
+    [
+        (0, 0, None),
+        (0, 2, (0.0, 0.6576)),
+        (5, 10, (0.2366, 0.7634)),
+        (10, 10, (0.7225, 1.0)),
+        (81, 263, (0.2553, 0.3662)),
+    ],
+)
+def test_wilsons_interval(hits: int, rows: int, ends: tuple[float, float] | None) -> None:
+    """81 of 263 is the example of Newcombe (1998), Statistics in Medicine 17, method 3."""
+    found = wilson(hits, rows)
+    assert found == (None if ends is None else pytest.approx(ends, abs=6e-5))
+
+
+LOSSES = [(float(e), 2.0 * 0.7**e) for e in range(1, 13)]
+RISING = [(float(e), 0.5 + 0.01 * e) for e in range(1, 13)]
+FALLING = [(float(e), 0.8 - 0.02 * abs(e - 4)) for e in range(1, 13)]
+
+
+@pytest.mark.parametrize(
+    ("loss", "valid", "higher", "valid_loss", "part"),
+    [
+        ([(1.0, 2.0), (2.0, 0.0009)], RISING, True, 1.3, "fallen to 0.0009, while that of validation rows is 1.300"),
+        ([(1.0, 2.0), (2.0, 0.0009)], RISING, True, 0.003, ""),
+        (LOSSES, RISING, True, 0.09, ""),
+        (LOSSES, FALLING, True, None, "worse since epoch 4 of 12, from 0.800 to 0.640"),
+        (LOSSES, [(e, -v) for e, v in FALLING], False, None, "worse since epoch 4 of 12"),
+        ([(e, 1.0) for e, _ in LOSSES], FALLING, True, None, ""),
+        (LOSSES[:4], FALLING[:4], True, None, ""),
+        ([], [], True, None, ""),
+    ],
+)
+def test_overfitting_gets_a_word(
+    loss: list[tuple[float, float]],
+    valid: list[tuple[float, float]],
+    higher: bool,
+    valid_loss: float | None,
+    part: str,
+) -> None:
+    said = overfitting(loss, valid, higher, valid_loss)
+    assert part in said
+    assert bool(said) is bool(part)
+    assert not said or "docs/guide/training.md" in said

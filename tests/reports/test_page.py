@@ -19,6 +19,7 @@ from graphstorm_like.reports.model import (
     Example,
     ExampleNode,
     MetricFacts,
+    NamedNode,
     NumberSpread,
     Ranks,
     Residuals,
@@ -37,8 +38,9 @@ def everything(name: str, classes: int = 3) -> RunReport:
     names = [f"{name} {i}" for i in range(classes)]
     true = np.arange(5 * classes) % classes
     said = np.where(true % 3 == 0, true, (true + 1) % classes)
+    named = NamedNode(id=name, name=name)
     node = ExampleNode(
-        role="source", node_type=name, id=name, degree=1, text={name: name}, neighbors={name: [name, name]}
+        role="source", node_type=name, id=name, degree=1, text={name: name}, neighbors={name: [named, named]}
     )
     bins = [Bin(low=1, high=1, rows=3), Bin(low=2, high=1e6, rows=0)]
     counts, bucket = [5] * classes, Bucket(label=name, rows=1, value=0)
@@ -72,7 +74,7 @@ def everything(name: str, classes: int = 3) -> RunReport:
         breakdowns=[Breakdown(by=name, of=name, measure=name, higher_is_better=True, buckets=[bucket])],
         examples=[
             Example(nodes=[node, node], text={name: name}, relation=name, true=name, predicted=name, confidence=0.9),
-            Example(nodes=[node], true=name, rank=12.0, instead=[name]),
+            Example(nodes=[node], true=name, rank=12.0, instead=[named]),
         ],
         maps=[
             EmbeddingMap(

@@ -75,7 +75,16 @@ def test_every_task_has_its_sections(shop_config: Callable[..., Pipeline], kind:
         total = sum(bucket.rows for bucket in breakdown.buckets)
         assert total == rows or kind == "graph_pretraining"
     assert found.examples
-    assert found.examples[0].nodes[0].neighbors
+    neighbors = found.examples[0].nodes[0].neighbors
+    assert neighbors
+    titles = pq.read_table(Path(str(pipeline.graph.base)) / "item.parquet", columns=["id", "title"]).to_pydict()
+    title_of = dict(zip(titles["id"], titles["title"], strict=True))
+    for edge_type, nodes in neighbors.items():
+        named = {node.id: node.name for node in nodes}
+        wanted = {key: title_of[key] if edge_type.startswith("item:") else "" for key in named}
+        assert {key: name.rstrip("…") for key, name in named.items()} == {
+            k: w[:39] if len(w) > 40 else w for k, w in wanted.items()
+        }
     assert found.maps[0].explained[0] >= found.maps[0].explained[1] > 0
 
 
@@ -148,7 +157,7 @@ def test_what_is_missing_is_left_out_with_a_note(shop_config: Callable[..., Pipe
     assert "must be the graph that the predictions are of" in found.notes[0]
     configuration = Path(pipeline.output) / "train" / "pipeline.json"
     known = configuration.read_text(encoding="utf-8")
-    configuration.write_text(json.dumps(json.loads(known) | {"of_old": 1}), encoding="utf-8")
+    configuration.write_text(known.replace('"task": {', '"task": {"of_old": 1,', 1), encoding="utf-8")
     found = report_of(pipeline)
     assert "cannot read the run's configuration" in found.notes[0]
     assert found.scores["test"]["accuracy"].value is not None

@@ -10,7 +10,7 @@ import pytest
 
 from gconstruct import build_graph
 from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.config.negatives import UniformNegativesConfig
 from graphstorm_like.config.temporal import TemporalConfig, microseconds
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.errors import DataError

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from graphstorm_like.config import Pipeline, build_pipeline
-from graphstorm_like.config.negatives.hard import HardNegativesConfig
+from graphstorm_like.config.negatives import HardNegativesConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.sampling.batch import LinkTargets, StreamPosition
@@ -176,7 +176,7 @@ def test_edges_are_ranked_among_the_candidates_that_are_given(
     assert found["mrr"] == pytest.approx(float(np.mean(1 / np.array(ranks))), rel=1e-4)
     assert found["hits@1"] == pytest.approx(float(np.mean(np.array(ranks) <= 1)))
     assert task.protocol["candidates"] == "given"
-    nothing = Scorer(pipeline, None, []).link_baselines(graph, [("item", "similar", "item")], task.protocol, 0)
+    nothing = Scorer(pipeline.task, None, []).link_baselines(graph, [("item", "similar", "item")], task.protocol, 0)
     assert nothing == {}, "the report has no ranks by popularity, which know no table's candidates"
 
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from graphstorm_like.config.inverses import inverse_of
-from graphstorm_like.config.link_heads.dot import DotHeadConfig
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
-from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.config.link_heads import DotHeadConfig
+from graphstorm_like.config.link_losses import InfoNceConfig
+from graphstorm_like.config.negatives import UniformNegativesConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.models.link_heads.dot import DotHead
-from graphstorm_like.models.losses.info_nce import InfoNce
+from graphstorm_like.models.link_heads import DotHead
+from graphstorm_like.models.losses import InfoNce
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.sampling.batch import LinkTargets, MiniBatch, RelationLinks, StreamPosition, link_parts
 from graphstorm_like.sampling.links import (

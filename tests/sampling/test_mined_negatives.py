@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from graphstorm_like.config import Pipeline
-from graphstorm_like.config.negatives.mined_page_rank import MinedPageRankConfig
-from graphstorm_like.config.negatives.mined_resource_allocation import MinedResourceAllocationConfig
-from graphstorm_like.config.negatives.mined_text import MinedTextConfig
-from graphstorm_like.config.negatives.mix import MixNegativesConfig
+from graphstorm_like.config.negatives import (
+    MinedPageRankConfig,
+    MinedResourceAllocationConfig,
+    MinedTextConfig,
+    MixNegativesConfig,
+)
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.sampling.batch import StreamPosition

@@ -13,13 +13,11 @@ import torch
 
 from graphstorm_like.config import Pipeline, build_pipeline
 from graphstorm_like.config.base import PositiveInt
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
-from graphstorm_like.config.negatives import NegativesConfig
-from graphstorm_like.config.negatives.popularity import PopularityNegativesConfig
-from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.config.link_losses import InfoNceConfig
+from graphstorm_like.config.negatives import NegativesConfig, PopularityNegativesConfig, UniformNegativesConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.models.losses.info_nce import InfoNce
+from graphstorm_like.models.losses import InfoNce
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import LinkTargets, StreamPosition, link_parts
 from graphstorm_like.sampling.links import LinkSeeder, log_sampling_ratio

@@ -12,10 +12,12 @@ import torch
 
 from gconstruct import build_graph
 from graphstorm_like.config import build_pipeline
-from graphstorm_like.config.negatives import NegativesConfig
-from graphstorm_like.config.negatives.mix import MixNegativesConfig
-from graphstorm_like.config.negatives.own_partition import OwnPartitionNegativesConfig
-from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.config.negatives import (
+    MixNegativesConfig,
+    NegativesConfig,
+    OwnPartitionNegativesConfig,
+    UniformNegativesConfig,
+)
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.sampling.batch import LinkTargets, StreamPosition, link_parts

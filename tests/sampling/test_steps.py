@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.config.negatives import UniformNegativesConfig
 from graphstorm_like.config.train import FanoutByType
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.graph.store import Block

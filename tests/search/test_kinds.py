@@ -9,13 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphstorm_like.config.search import SearchConfig
-from graphstorm_like.config.search.exact import ExactSearchConfig
-from graphstorm_like.config.search.hnsw import HnswSearchConfig
-from graphstorm_like.config.search.ivf import IvfSearchConfig
+from graphstorm_like.config.search import ExactSearchConfig, HnswSearchConfig, IvfSearchConfig, SearchConfig
 from graphstorm_like.errors import DataError
-from graphstorm_like.search.kinds import INDEXES, VectorIndex, exact
-from graphstorm_like.search.kinds.base import Floats
+from graphstorm_like.search import kinds
+from graphstorm_like.search.kinds import INDEXES, Floats, VectorIndex
 from graphstorm_like.search.recall import found_share, measure_recall
 
 EXACT = ExactSearchConfig(type="exact")
@@ -65,8 +62,8 @@ def test_exact_search_does_not_depend_on_blocks(count: int, k: int, block: int, 
     vectors = rng.integers(0, values, size=(count, 2)).astype(np.float32)
     queries = rng.integers(0, values, size=(4, 2)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exact, "BLOCK_VECTORS", block)
-        patch.setattr(exact, "BLOCK_SCORES", 2 * block)
+        patch.setattr(kinds, "BLOCK_VECTORS", block)
+        patch.setattr(kinds, "BLOCK_SCORES", 2 * block)
         scores, rows = index_of(EXACT, vectors).search(queries, k)
     kept = min(k, count)
     expected = -np.sort(-(queries @ vectors.T), axis=1)[:, :kept]

@@ -131,3 +131,47 @@ def test_a_transform_job_is_told_what_sagemaker_allows(workers: int, at_once: in
     _, client = served(by_id, workers=workers)
     told = client.get("/execution-parameters").json()
     assert told == {"MaxConcurrentTransforms": at_once, "BatchStrategy": "MULTI_RECORD", "MaxPayloadInMB": 6}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "accept", "wanted"),
+    [
+        (None, None, invocations.JSON),
+        ("application/json; charset=utf-8", "text/csv", invocations.CSV),
+        ("application/json", "text/*;q=0.5, */*;q=0.1", invocations.CSV),
+        ("application/json", "text/csv;q=0.2, application/json", invocations.JSON),
+        ("application/x-ndjson", "application/json", invocations.LINES),
+        ("application/jsonlines", "text/csv", 406),
+        ("text/csv", "text/csv", invocations.CSV),
+        ("Text/CSV", "*/*", invocations.LINES),
+        ("text/csv", "application/jsonlines;q=0, text/csv", invocations.CSV),
+        ("text/csv", "text/csv;q=0, text/html", 406),
+        ("text/csv", "text/csv;q=high", 406),
+        ("text/plain", None, 415),
+    ],
+)
+def test_media_types_are_negotiated(content_type: str | None, accept: str | None, wanted: Any) -> None:
+    if isinstance(wanted, str):
+        assert invocations.negotiated(content_type, accept)[1] == wanted
+        return
+    with pytest.raises(invocations.MediaTypeError) as refused:
+        invocations.negotiated(content_type, accept)
+    assert refused.value.status == wanted
+
+
+def test_answers_as_csv() -> None:
+    """The columns of `infer.format: csv`; with a header for a question, without one for lines in their places."""
+
+    def answer(_kind: str, body: Body) -> tuple[int, Any]:
+        shares = {"book": 0.25, "game": 0.75}
+        return 200, {
+            "predictions": [{"id": i, "prediction": 'a "b", c', "probabilities": shares} for i in body.ids or ()]
+        }
+
+    _, client = served(answer)
+    line = ',"a ""b"", c",0.25,0.75'
+    asked = {"headers": {"content-type": "text/csv", "accept": "text/csv"}}
+    lines = client.post("/invocations", content="x\n7\n", **asked)  # type: ignore[arg-type]
+    assert (lines.text, lines.headers["content-type"]) == (f"x{line}\n7{line}\n", "text/csv; charset=utf-8")
+    table = client.post("/invocations", json={"ids": ["x", 7]}, headers={"accept": "text/csv"})
+    assert table.text == f"id,prediction,probabilities.book,probabilities.game\nx{line}\n7{line}\n"

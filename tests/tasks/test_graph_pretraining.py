@@ -15,16 +15,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from graphstorm_like.config import Pipeline
-from graphstorm_like.config.link_heads import LinkHeadConfig
-from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
-from graphstorm_like.config.link_heads.dot import DotHeadConfig
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
+from graphstorm_like.config.link_heads import DistMultHeadConfig, DotHeadConfig, LinkHeadConfig
+from graphstorm_like.config.link_losses import InfoNceConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.inference.export import export
 from graphstorm_like.launch.show.batch import show_batch
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.models.link_heads import LINK_HEADS
-from graphstorm_like.models.losses.info_nce import InfoNce
+from graphstorm_like.models.losses import InfoNce
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.group import SINGLE_PROCESS
 from graphstorm_like.sampling.batch import (

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from graphstorm_like.config.phases.student import StudentPhase
+from graphstorm_like.config.phases import StudentPhase
 from graphstorm_like.sampling.batch import StreamPosition
 from graphstorm_like.tasks import NodeClassification, Task
 from graphstorm_like.tasks.imitation import Imitation

@@ -14,9 +14,7 @@ import torch
 
 from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
-from graphstorm_like.config.search import SearchConfig
-from graphstorm_like.config.search.exact import ExactSearchConfig
-from graphstorm_like.config.search.ivf import IvfSearchConfig
+from graphstorm_like.config.search import ExactSearchConfig, IvfSearchConfig, SearchConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.launch.stages import read_scores, run_pipeline
 from graphstorm_like.progress import Reporter

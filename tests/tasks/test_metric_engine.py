@@ -11,7 +11,7 @@ from graphstorm_like.testing.forked import Program, run_programs
 ALONE = """
 import sys
 import torch
-from graphstorm_like.tasks.metrics.engine import torchmetrics
+from graphstorm_like.tasks.metrics import torchmetrics
 
 heavy = {"transformers", "scipy.signal"} - set(sys.modules)
 metric = torchmetrics("classification").MulticlassAccuracy(3, average="micro", validate_args=False)

@@ -18,16 +18,13 @@ from torch import Tensor
 
 from graphstorm_like.config import Pipeline
 from graphstorm_like.config.inverses import inverse_of
-from graphstorm_like.config.link_heads import LinkHeadConfig
-from graphstorm_like.config.link_heads.dot import DotHeadConfig
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
-from graphstorm_like.config.negatives import NegativesConfig
-from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.config.link_heads import DotHeadConfig, LinkHeadConfig
+from graphstorm_like.config.link_losses import InfoNceConfig
+from graphstorm_like.config.negatives import NegativesConfig, UniformNegativesConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.graph.local import LocalGraph
-from graphstorm_like.models.link_heads import LINK_HEADS
-from graphstorm_like.models.link_heads.dot import DotHead
-from graphstorm_like.models.losses.info_nce import InfoNce
+from graphstorm_like.models.link_heads import LINK_HEADS, DotHead
+from graphstorm_like.models.losses import InfoNce
 from graphstorm_like.progress import Reporter
 from graphstorm_like.ranks.group import SINGLE_PROCESS, Group
 from graphstorm_like.sampling.batch import LinkTargets, StreamPosition

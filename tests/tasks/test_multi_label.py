@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from graphstorm_like.config import build_pipeline
-from graphstorm_like.config.search.exact import ExactSearchConfig
+from graphstorm_like.config.search import ExactSearchConfig
 from graphstorm_like.config.tasks.node_multi_label import NodeMultiLabelConfig
 from graphstorm_like.deploy.model import Model
 from graphstorm_like.deploy.pack import pack

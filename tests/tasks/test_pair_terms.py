@@ -13,9 +13,7 @@ import torch
 
 from gconstruct import build_graph
 from graphstorm_like.config import Pipeline, build_pipeline
-from graphstorm_like.config.pair_terms.common_neighbors import CommonNeighborsConfig
-from graphstorm_like.config.pair_terms.popularity import PopularityTermConfig
-from graphstorm_like.config.pair_terms.sum import SumConfig
+from graphstorm_like.config.pair_terms import CommonNeighborsConfig, PopularityTermConfig, SumConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.progress import Reporter

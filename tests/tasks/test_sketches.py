@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from graphstorm_like.config import Pipeline
-from graphstorm_like.config.pair_terms.sketches import SketchesConfig
+from graphstorm_like.config.pair_terms import SketchesConfig
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.progress import Reporter
 from graphstorm_like.sampling.batch import StreamPosition
@@ -157,7 +157,7 @@ def test_all_ways_of_asking_agree(shop: tuple[Path, Path], monkeypatch: pytest.M
     torch.testing.assert_close(term(sources, candidates).detach(), whole[:, candidates])
     pairs = np.array([[1, 2], [50, 4], [1, 2], [8, 8]])
     torch.testing.assert_close(term.of_pairs(sources, pairs).detach(), whole.gather(1, torch.from_numpy(pairs)))
-    monkeypatch.setattr("graphstorm_like.models.link_heads.base.BLOCK", 500)
+    monkeypatch.setattr("graphstorm_like.models.link_heads.BLOCK", 500)
     torch.testing.assert_close(term(sources, None).detach(), whole)
     nothing = np.empty(0, dtype=np.int64)  # a rank without edges in a step
     assert term(nothing, candidates, nothing).shape == (0, 5)

@@ -13,7 +13,7 @@ import torch
 
 from gconstruct import build_graph
 from graphstorm_like.config import build_pipeline
-from graphstorm_like.config.pair_terms.text_neighbors import TextNeighborsConfig
+from graphstorm_like.config.pair_terms import TextNeighborsConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.local import LocalGraph
 from graphstorm_like.sampling.negatives.mined_text import node_texts, word_table

@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from graphstorm_like.config.choice import members_of
 from graphstorm_like.config.task_weightings import TaskWeightingConfig
 from graphstorm_like.errors import ConfigError
-from graphstorm_like.tasks.weightings import WEIGHTINGS, StepLosses, TaskWeighting
-from graphstorm_like.tasks.weightings.base import with_floor
+from graphstorm_like.tasks.weightings import WEIGHTINGS, StepLosses, TaskWeighting, with_floor
 
 SHARED = nn.Parameter(torch.tensor([1.0, 2.0]))
 

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
-from graphstorm_like.config.tuning.full import FullTuning
-from graphstorm_like.config.tuning.lora import LoraTuning
+from graphstorm_like.config.text_encoders import HuggingFaceConfig
+from graphstorm_like.config.tuning import FullTuning, LoraTuning
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.testing.text import FAMILIES, tiny_text_model
 from graphstorm_like.text.check import download_notice, position_limit_of, problems_of_encoder
@@ -123,7 +122,7 @@ def test_hugging_face_names(bert_folder: Path, tmp_path: Path, monkeypatch: pyte
 def test_it_imports_neither_torch_nor_transformers(bert_folder: Path) -> None:
     code = (
         "import sys\n"
-        "from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig\n"
+        "from graphstorm_like.config.text_encoders import HuggingFaceConfig\n"
         "from graphstorm_like.text.check import problems_of_encoder\n"
         "assert problems_of_encoder(HuggingFaceConfig(name=sys.argv[1], max_tokens=8)) == []\n"
         "assert not {'torch', 'transformers', 'numpy', 'huggingface_hub'} & set(sys.modules)\n"

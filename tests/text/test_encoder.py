@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
+from graphstorm_like.config.text_encoders import HuggingFaceConfig
 from graphstorm_like.device import bf16_in_hardware
 from graphstorm_like.errors import ConfigError, MissingExtraError
 from graphstorm_like.testing.text import FAMILIES, POSITIONS, tiny_text_model

@@ -13,7 +13,7 @@ import pytest
 
 from graphstorm_like.config import build_pipeline
 from graphstorm_like.config.pipeline import Pipeline
-from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
+from graphstorm_like.config.text_encoders import HuggingFaceConfig
 from graphstorm_like.errors import ConfigError, DataError
 from graphstorm_like.launch.stages import run_pipeline
 from graphstorm_like.progress import Reporter
@@ -89,7 +89,7 @@ def shop(folder: Path, encoder: dict[str, object], **train: object) -> Pipeline:
     data = shop_pipeline(folder / "tables", folder / "run", text_model="unused")
     data["model"]["text_encoder"], data["plugins"] = encoder, [str(PLUGIN)]
     data["train"] |= {"epochs": 1, **train}
-    return build_pipeline(data).with_absolute_paths(folder)
+    return build_pipeline(data, plugins=True).with_absolute_paths(folder)
 
 
 def test_a_pipeline_with_an_encoder_of_the_users_own(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from graphstorm_like.config import Pipeline, build_pipeline
-from graphstorm_like.config.attacks.fgm import FgmConfig
+from graphstorm_like.config.attacks import FgmConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.inference.attacked import Attacked
 from graphstorm_like.launch.stages import read_scores, run_pipeline

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from graphstorm_like.config.search.exact import ExactSearchConfig
+from graphstorm_like.config.search import ExactSearchConfig
 from graphstorm_like.deploy.model import Model
 from graphstorm_like.deploy.pack import pack
 from graphstorm_like.errors import GslError

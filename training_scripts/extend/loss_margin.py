@@ -14,8 +14,7 @@ from torch import Tensor
 
 from graphstorm_like.config.base import PositiveFloat
 from graphstorm_like.config.link_losses import LinkLossConfig
-from graphstorm_like.models.losses import LINK_LOSSES, LinkLoss
-from graphstorm_like.models.losses.base import negatives, true_pairs
+from graphstorm_like.models.losses import LINK_LOSSES, LinkLoss, negatives, true_pairs
 
 
 class MarginConfig(LinkLossConfig):

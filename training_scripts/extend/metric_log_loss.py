@@ -10,9 +10,8 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from graphstorm_like.config.metrics import MetricConfig
-from graphstorm_like.config.metrics.base import Measured
-from graphstorm_like.tasks.metrics.base import METRICS, Metric, Numbers, Sums
+from graphstorm_like.config.metrics import Measured, MetricConfig
+from graphstorm_like.tasks.metrics import METRICS, Metric, Numbers, Sums
 
 
 class LogLossConfig(MetricConfig):

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType, EdgeTypeField
 from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics, selected_metric
-from graphstorm_like.config.metrics.mae import MaeConfig
+from graphstorm_like.config.metrics import MaeConfig, MetricConfig, MetricsOf, check_metrics, selected_metric
 from graphstorm_like.config.problems import Problem, check_original
 from graphstorm_like.config.tasks import TaskConfig
 from graphstorm_like.config.train import FanoutByType, InferConfig

@@ -25,8 +25,7 @@ from gconstruct.partitioners.base import PARTITIONERS
 from gconstruct.partitioners.columns import ColumnPartitioner, column_of, positions_only, values_of
 from gconstruct.partitioners.random import RandomPartitioner, at_random
 from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.partitioners import PartitionsConfig
-from graphstorm_like.config.partitioners.by import POSITION
+from graphstorm_like.config.partitioners import POSITION, PartitionsConfig
 from graphstorm_like.graph.schema import NodeTypeSchema
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gconstruct.partitioners.streaming.stretches import Stretch
-from graphstorm_like.config.partitioners.streaming import StreamingPartitions
+from graphstorm_like.config.partitioners import StreamingPartitions
 
 
 class Balance:

@@ -15,7 +15,7 @@ from gconstruct.partitioners.base import Assignment, OpenedGraph
 from gconstruct.partitioners.streaming.balance import Balance
 from gconstruct.partitioners.streaming.placing import place
 from gconstruct.partitioners.streaming.stretches import EDGES, Stretch, interleaved, stretches
-from graphstorm_like.config.partitioners.streaming import StreamingPartitions
+from graphstorm_like.config.partitioners import StreamingPartitions
 
 Score = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 """(counts [n, P], fullness [P], mean degree) -> scores [n, P]. counts: neighbours in each partition; fullness: 1 is the

@@ -82,6 +82,16 @@ class LabelData:
                 blocks.append(tfidf(joined_texts(self.graph, row_type, ids), train))
         return sp.hstack(blocks).tocsr()
 
+    @property
+    def text_bytes(self) -> int:
+        """About how many bytes the texts of all places have."""
+        total = 0.0
+        for row_type, ids in self.places:
+            for name in self._texts_of(row_type):
+                column = self.graph.text(row_type, name)
+                total += column.nbytes * len(ids) / max(1, len(column))
+        return int(total)
+
     def _texts_of(self, row_type: RowType) -> list[str]:
         """All texts of nodes; of the scored edges those that the task lets a head read."""
         if isinstance(row_type, str):

@@ -28,6 +28,10 @@ class TextAndNeighbours(Baseline[LabelData]):
             return "no word is in two texts"
         return data.kind.unfit() or data.union.unfit()
 
+    def estimate(self, data: LabelData) -> float:
+        """See Baseline."""
+        return 5e-7 * data.text_bytes * max(1, data.kind.classes) + 3e-7 * data.union.edges
+
     def settings(self, data: LabelData) -> Iterator[Setting]:
         """See Baseline."""
         import scipy.sparse as sp

@@ -23,6 +23,10 @@ class FeatureLinear(Baseline[LabelData]):
         """See Baseline."""
         return data.kind.unfit() if data.feature_width else "the model reads no features of the rows"
 
+    def estimate(self, data: LabelData) -> float:
+        """See Baseline."""
+        return 2e-6 * len(data.ids) * data.feature_width * max(1, data.kind.classes)
+
     def settings(self, data: LabelData) -> Iterator[Setting]:
         """See Baseline."""
         rows = _standardised(data.feature_entries, data.part["train"])

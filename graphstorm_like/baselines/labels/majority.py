@@ -15,11 +15,15 @@ from graphstorm_like.baselines.outcome import Setting
 class Majority(Baseline[LabelData]):
     """The shares of the classes among the training rows, or one number for all."""
 
-    name, reads = "majority", "nothing"
+    name, reads, needs_packages = "majority", "nothing", False
 
     def unfit(self, data: LabelData) -> str | None:
         """See Baseline."""
         return None
+
+    def estimate(self, data: LabelData) -> float:
+        """See Baseline."""
+        return 0.01
 
     def settings(self, data: LabelData) -> Iterator[Setting]:
         """See Baseline."""

@@ -24,6 +24,10 @@ class LabelPropagation(Baseline[LabelData]):
         """See Baseline."""
         return "the label is one of edges" if data.node_type is None else data.union.unfit()
 
+    def estimate(self, data: LabelData) -> float:
+        """See Baseline."""
+        return 5e-7 * data.union.edges * (1 + data.kind.classes)
+
     def settings(self, data: LabelData) -> Iterator[Setting]:
         """See Baseline."""
         assert data.node_type is not None

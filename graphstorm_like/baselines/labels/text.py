@@ -21,6 +21,10 @@ class TextLinear(Baseline[LabelData]):
             return "there is no text"
         return data.kind.unfit() or (None if data.terms.shape[1] else "the texts have no words")
 
+    def estimate(self, data: LabelData) -> float:
+        """See Baseline."""
+        return 5e-7 * data.text_bytes * max(1, data.kind.classes)
+
     def settings(self, data: LabelData) -> Iterator[Setting]:
         """See Baseline."""
         return data.settings(data.terms, data.kind.machines(data.terms[data.part["train"]]))

@@ -27,6 +27,10 @@ class NeighbourVote(Baseline[LabelData]):
         """See Baseline."""
         return None if data.node_type is None else data.union.unfit()
 
+    def estimate(self, data: LabelData) -> float:
+        """See Baseline."""
+        return 5e-8 * data.union.edges * (1 + data.kind.classes) + 3e-7 * data.union.edges
+
     def settings(self, data: LabelData) -> Iterator[Setting]:
         """See Baseline."""
         if data.node_type is None:

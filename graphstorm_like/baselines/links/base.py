@@ -40,6 +40,19 @@ class LinkData:
                 ranks[relation.edge_type] = relation.ranks(scorer(relation), of_relation, self.seed)
         return self.task.summary(ranks)
 
+    @property
+    def validates_on_sample(self) -> bool:
+        """Whether some validation edges choose the settings."""
+        return sum(map(len, self._rows("valid").values())) < sum(map(len, self.task.relation_rows("valid").values()))
+
+    def cells(self, settings: int) -> int:
+        """Return how many scores of a source and a target so many settings, and the test, ask for."""
+        cells = 0
+        for split, times in (("valid", settings), ("test", 1)):
+            rows = self._rows(split)
+            cells += times * sum(len(rows.get(r.edge_type, ())) * r.shape[1] for r in self.relations)
+        return cells
+
     def _rows(self, split: str) -> dict[EdgeType, IntArray]:
         """Edges to rank, by relation."""
         rows = dict(self.task.relation_rows(split))
@@ -64,6 +77,14 @@ class LinkBaseline(Baseline[LinkData]):
     """Settings to choose from, the same for all relations."""
     may_tie: ClassVar[bool] = True
     """Whether popularity breaking its ties is tried too."""
+
+    seconds_a_cell: ClassVar[float] = 2e-8
+    """Of one score of a source and a target"""
+
+    def estimate(self, data: LinkData) -> float:
+        """See Baseline."""
+        settings = len(self.ways) * (2 if self.may_tie else 1)
+        return self.seconds_a_cell * data.cells(settings) + 3e-7 * data.shared.union.edges
 
     @abstractmethod
     def lacks(self, relation: Relation) -> str | None:

@@ -13,6 +13,7 @@ class Popularity(LinkBaseline):
     """The same ranking for every source."""
 
     name, reads = "popularity", "nothing"
+    needs_packages, seconds_a_cell = False, 8e-9
     ways, may_tie = ("training edges",), False
 
     def lacks(self, relation: Relation) -> str | None:

@@ -9,13 +9,10 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from graphstorm_like.config.base import Accepts, EdgeType, EdgeTypeField, Name, PositiveInt, edge_name
 from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.link_heads import LinkHeadConfig
-from graphstorm_like.config.link_heads.distmult import DistMultHeadConfig
-from graphstorm_like.config.link_losses import LinkLossConfig
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
+from graphstorm_like.config.link_heads import DistMultHeadConfig, LinkHeadConfig
+from graphstorm_like.config.link_losses import InfoNceConfig, LinkLossConfig
 from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
-from graphstorm_like.config.negatives import NegativesConfig
-from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.config.negatives import NegativesConfig, UniformNegativesConfig
 from graphstorm_like.config.problems import Problem, below, check_original
 from graphstorm_like.config.tasks.base import TaskConfig, check_edge_weight, check_selected_part
 from graphstorm_like.config.tasks.ranking import RANKING_METRICS, RankingConfig

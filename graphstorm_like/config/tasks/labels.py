@@ -9,17 +9,24 @@ from pydantic import Field, model_validator
 
 from graphstorm_like.config.base import EdgeType, Fraction, Name, PositiveFloat, Strict
 from graphstorm_like.config.graph import GraphConfig, LabelConfig
-from graphstorm_like.config.label_losses import LabelLossConfig, LossOf
-from graphstorm_like.config.label_losses.base import LabelKind
-from graphstorm_like.config.label_losses.bce import BceConfig
-from graphstorm_like.config.label_losses.cross_entropy import ClassCrossEntropyConfig
-from graphstorm_like.config.label_losses.mse import MseConfig
-from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
-from graphstorm_like.config.metrics.accuracy import AccuracyConfig
-from graphstorm_like.config.metrics.f1 import F1Config
-from graphstorm_like.config.metrics.mae import MaeConfig
-from graphstorm_like.config.metrics.r2 import R2Config
-from graphstorm_like.config.metrics.rmse import RmseConfig
+from graphstorm_like.config.label_losses import (
+    BceConfig,
+    ClassCrossEntropyConfig,
+    LabelKind,
+    LabelLossConfig,
+    LossOf,
+    MseConfig,
+)
+from graphstorm_like.config.metrics import (
+    AccuracyConfig,
+    F1Config,
+    MaeConfig,
+    MetricConfig,
+    MetricsOf,
+    R2Config,
+    RmseConfig,
+    check_metrics,
+)
 from graphstorm_like.config.problems import Problem, check_original, check_split, unknown_name
 from graphstorm_like.config.tasks.base import OneRelationTask, ScoredEdgeInputs, TaskConfig, check_scored_inputs
 from graphstorm_like.config.tasks.snapshots import SnapshotsConfig

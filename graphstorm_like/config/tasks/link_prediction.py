@@ -10,13 +10,10 @@ from pydantic import BeforeValidator, Field, model_validator
 from graphstorm_like.config.base import EdgeType, EdgeTypeField, KeyedError, Name, NonNegativeFloat, edge_name
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.inverses import inverse_of
-from graphstorm_like.config.link_heads import LinkHeadConfig
-from graphstorm_like.config.link_heads.dot import DotHeadConfig
-from graphstorm_like.config.link_losses import LinkLossConfig
-from graphstorm_like.config.link_losses.info_nce import InfoNceConfig
+from graphstorm_like.config.link_heads import DotHeadConfig, LinkHeadConfig
+from graphstorm_like.config.link_losses import InfoNceConfig, LinkLossConfig
 from graphstorm_like.config.metrics import MetricConfig, MetricsOf, check_metrics
-from graphstorm_like.config.negatives import NegativesConfig
-from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.config.negatives import NegativesConfig, UniformNegativesConfig
 from graphstorm_like.config.pair_terms import PairTermField
 from graphstorm_like.config.problems import Path, Problem, below, check_original, check_split
 from graphstorm_like.config.tasks.base import (

@@ -15,8 +15,7 @@ from graphstorm_like.config.choice import json_choices, members_of
 from graphstorm_like.config.graph import GraphConfig
 from graphstorm_like.config.metrics import selected_metric
 from graphstorm_like.config.problems import Problem, below
-from graphstorm_like.config.task_weightings import ChosenWeighting
-from graphstorm_like.config.task_weightings.fixed import FixedWeightingConfig
+from graphstorm_like.config.task_weightings import ChosenWeighting, FixedWeightingConfig
 from graphstorm_like.config.tasks.base import ScoredEdgeInputs, TaskConfig
 from graphstorm_like.errors import did_you_mean
 

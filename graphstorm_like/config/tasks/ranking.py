@@ -7,9 +7,7 @@ from typing import Literal
 
 from graphstorm_like.config.base import EdgeType, PositiveInt, Strict
 from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.metrics import MetricConfig
-from graphstorm_like.config.metrics.hits import HitsConfig
-from graphstorm_like.config.metrics.mrr import MrrConfig
+from graphstorm_like.config.metrics import HitsConfig, MetricConfig, MrrConfig
 from graphstorm_like.config.problems import Problem
 
 RANKING_METRICS: list[MetricConfig] = [

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.errors import LaunchError, MissingExtraError
+from graphstorm_like.forking import child_environment
 
 Ints = npt.NDArray[np.int64]
 
@@ -74,11 +75,10 @@ def _environment() -> dict[str, str]:
     """Fills new memory with zeros, small blocks included, so that METIS's uninitialised reads always give the same."""
     tunables = [*filter(None, [os.environ.get("GLIBC_TUNABLES")]), "glibc.malloc.tcache_count=0"]
     return {
-        **os.environ,
+        **child_environment(),
         "DGLBACKEND": "pytorch",  # else the import writes ~/.dgl/config.json
         "GLIBC_TUNABLES": ":".join(tunables),
         "MALLOC_PERTURB_": "255",
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
 
 

@@ -76,7 +76,7 @@ def _register(order: Order) -> dict[str, Any]:
         "InferenceSpecification": {
             "Containers": [container],
             "SupportedContentTypes": ["application/json", "application/jsonlines", "text/csv"],
-            "SupportedResponseMIMETypes": ["application/json", "application/jsonlines"],
+            "SupportedResponseMIMETypes": ["application/json", "application/jsonlines", "text/csv"],
             "SupportedRealtimeInferenceInstanceTypes": [serving],
             "SupportedTransformInstanceTypes": [config.transform.instance_type or config.instance_type],
         },

@@ -122,7 +122,7 @@ class HostSupervisor:
         settings: the pipeline as plain JSON, so that plug-ins whose classes it names are imported from their files.
         """
         try:
-            pipeline = build_pipeline(settings)
+            pipeline = build_pipeline(settings, plugins=True)
             root, logs = memory_root(), Path(pipeline.output) / "logs"
             sweep(root)
             forget_logs(logs, self.host, job.attempt)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphstorm_like.config.image_encoders.pixel_patch import PixelPatchConfig
+from graphstorm_like.config.image_encoders import PixelPatchConfig
 from graphstorm_like.models.image_encoders.base import IMAGE_ENCODERS, ImageEncoder
 
 CHANNELS = 3

@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from graphstorm_like.config.negatives.mined import MinedNegativesConfig
+from graphstorm_like.config.negatives import MinedNegativesConfig
 from graphstorm_like.graph.store import IntArray
 
 Scores: TypeAlias = npt.NDArray[np.float32]

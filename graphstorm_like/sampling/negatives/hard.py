@@ -9,7 +9,7 @@ import numpy as np
 
 from graphstorm_like.config.base import EdgeType
 from graphstorm_like.config.inverses import is_inverse
-from graphstorm_like.config.negatives.hard import HardNegativesConfig
+from graphstorm_like.config.negatives import HardNegativesConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.negatives.base import NEGATIVES

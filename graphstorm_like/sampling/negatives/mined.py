@@ -15,7 +15,7 @@ from hashlib import blake2b
 import numpy as np
 
 from graphstorm_like.config.base import EdgeType, edge_name
-from graphstorm_like.config.negatives.mined import MinedNegativesConfig
+from graphstorm_like.config.negatives import MinedNegativesConfig
 from graphstorm_like.graph.partitioned_graph import once_a_host
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.negatives.best import Pairs, Scorer, best_wrong

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.negatives.mined_model import MinedModelConfig
+from graphstorm_like.config.negatives import MinedModelConfig
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.negatives.base import NEGATIVES
 from graphstorm_like.sampling.negatives.mined import MinedNegatives

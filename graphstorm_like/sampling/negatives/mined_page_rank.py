@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.negatives.mined_page_rank import MinedPageRankConfig
+from graphstorm_like.config.negatives import MinedPageRankConfig
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.negatives.base import NEGATIVES
 from graphstorm_like.sampling.negatives.best import BLOCK, Sparse

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.negatives.mined_resource_allocation import MinedResourceAllocationConfig
+from graphstorm_like.config.negatives import MinedResourceAllocationConfig
 from graphstorm_like.graph.store import Graph
 from graphstorm_like.sampling.negatives.base import NEGATIVES
 from graphstorm_like.sampling.negatives.mined import MinedNegatives

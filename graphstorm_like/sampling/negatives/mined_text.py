@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from graphstorm_like.config.base import EdgeType, edge_name
-from graphstorm_like.config.negatives.mined_text import MinedTextConfig
+from graphstorm_like.config.negatives import MinedTextConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, NodeType
 from graphstorm_like.sampling.negatives.base import NEGATIVES

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.negatives.mix import MixNegativesConfig
+from graphstorm_like.config.negatives import MixNegativesConfig
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.sampling.batch import StreamPosition
 from graphstorm_like.sampling.negatives.base import NEGATIVES, Negatives

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.negatives.own_partition import OwnPartitionNegativesConfig
+from graphstorm_like.config.negatives import OwnPartitionNegativesConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.sampling.negatives.base import NEGATIVES, DrawnNegatives

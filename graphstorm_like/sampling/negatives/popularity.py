@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.negatives.popularity import PopularityNegativesConfig
+from graphstorm_like.config.negatives import PopularityNegativesConfig
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.sampling.negatives.base import NEGATIVES, DrawnNegatives
 from graphstorm_like.sampling.true_targets import TrueTargets

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.negatives.uniform import UniformNegativesConfig
+from graphstorm_like.config.negatives import UniformNegativesConfig
 from graphstorm_like.graph.store import Graph, IntArray, NodeType
 from graphstorm_like.sampling.negatives.base import NEGATIVES, DrawnNegatives
 from graphstorm_like.sampling.true_targets import TrueTargets

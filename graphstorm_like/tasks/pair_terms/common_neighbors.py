@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType, edge_name
-from graphstorm_like.config.pair_terms.common_neighbors import CommonNeighborsConfig
+from graphstorm_like.config.pair_terms import CommonNeighborsConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.ranges import ranges

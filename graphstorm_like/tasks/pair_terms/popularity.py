@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.pair_terms.popularity import PopularityTermConfig
+from graphstorm_like.config.pair_terms import PopularityTermConfig
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.negatives.paths import shown_ends
 from graphstorm_like.tasks.pair_terms.base import PAIR_TERMS, PairTerm

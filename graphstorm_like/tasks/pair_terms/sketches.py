@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.pair_terms.sketches import SketchesConfig
+from graphstorm_like.config.pair_terms import SketchesConfig
 from graphstorm_like.graph.store import Graph, IntArray
-from graphstorm_like.models.link_heads.base import in_blocks
+from graphstorm_like.models.link_heads import in_blocks
 from graphstorm_like.sampling.negatives.paths import Neighbors, shown_ends
 from graphstorm_like.tasks.pair_terms.base import PAIR_TERMS, PairTerm
 from graphstorm_like.tasks.pair_terms.surroundings import Floats, HashIndex, Near, Surroundings, overlap

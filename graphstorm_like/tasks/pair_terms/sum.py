@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType
-from graphstorm_like.config.pair_terms.sum import SumConfig
+from graphstorm_like.config.pair_terms import SumConfig
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.tasks.pair_terms.base import PAIR_TERMS, PairTerm
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from graphstorm_like.config.base import EdgeType, edge_name
-from graphstorm_like.config.pair_terms.text_neighbors import TextNeighborsConfig
+from graphstorm_like.config.pair_terms import TextNeighborsConfig
 from graphstorm_like.errors import DataError
 from graphstorm_like.graph.store import Graph, IntArray
 from graphstorm_like.sampling.negatives.mined_text import node_texts, word_table

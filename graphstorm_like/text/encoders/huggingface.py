@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from graphstorm_like.config.text_encoders.huggingface import HuggingFaceConfig
+from graphstorm_like.config.text_encoders import HuggingFaceConfig
 from graphstorm_like.text.cache import EmbeddingCache, Vectors, from_pieces
 from graphstorm_like.text.embed import embed_all, embed_texts
 from graphstorm_like.text.encoder import TextEncoder

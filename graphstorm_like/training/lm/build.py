@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from graphstorm_like.config.lm import MlmConfig
-from graphstorm_like.config.phases.joint import JointPhase
+from graphstorm_like.config.phases import JointPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.config.text_encoders import TextEncoderConfig
 from graphstorm_like.config.train import TrainConfig

@@ -17,8 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from graphstorm_like.config.lm import LmConfig
 from graphstorm_like.config.model import SHARED
-from graphstorm_like.config.text_encoders import TextEncoderConfig
-from graphstorm_like.config.text_encoders.huggingface import language_model
+from graphstorm_like.config.text_encoders import TextEncoderConfig, language_model
 from graphstorm_like.config.tuning import TuneConfig
 from graphstorm_like.models.dropout import dropout
 from graphstorm_like.text.encoder import SHORT, TextEncoder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphstorm_like.config.phases.joint import JointPhase
+from graphstorm_like.config.phases import JointPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.training.experiment import Experiment, Reading, build_experiment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphstorm_like.config.phases.lm import LmPhase
+from graphstorm_like.config.phases import LmPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.training.experiment import Experiment, Reading, build_text_experiment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graphstorm_like.config.phases.pseudo import PseudoPhase
+from graphstorm_like.config.phases import PseudoPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.tasks.pseudo_labels import PseudoLabels

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from graphstorm_like.config.phases.student import StudentPhase
+from graphstorm_like.config.phases import StudentPhase
 from graphstorm_like.config.pipeline import Pipeline
 from graphstorm_like.progress import Reporter
 from graphstorm_like.tasks.imitation import Imitation

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gconstruct import build_graph
@@ -15,7 +16,7 @@ from gconstruct.leaks import LEAKS, Leak, find_leaks, read_leaks
 from gconstruct.leaks import pairs as pairs_module
 from gconstruct.leaks import relations as relations_module
 from graphstorm_like.config.graph import GraphConfig
-from graphstorm_like.config.partitioners.random import RandomPartitions
+from graphstorm_like.config.partitioners import RandomPartitions
 from graphstorm_like.errors import DataError
 
 from ..tables import graph, item, link, write
@@ -312,3 +313,23 @@ def test_an_error_also_for_a_graph_that_is_up_to_date(earlier: str, tmp_path: Pa
     build_graph(config, progress=said.append)
     assert said == [f"{tmp_path}/out/graph is up to date"]
     assert (tmp_path / "out/graph/graph.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("kind", ["class", "number"])
+def test_inputs_that_tell_the_label_alone(tmp_path: Path, kind: str) -> None:
+    """A code of the label, or its multiple, is named; an honest input, an id in every row and few rows are not."""
+    rng = np.random.default_rng(0)
+    for count, findings in ((2_000, 1), (200, 0)):
+        label = rng.integers(4, size=count) if kind == "class" else rng.lognormal(size=count)
+        copy = (label * 7 + 1) % 30 if kind == "class" else label * 3
+        columns = {"copy": copy, "honest": label + rng.normal(size=count), "serial": rng.permutation(count)}
+        pq.write_table(pa.table({"id": np.arange(count), "label": label, **columns}), tmp_path / f"{count}.parquet")
+        split = {"train": 0.8, "valid": 0.1, "test": 0.1}
+        labels = {"label": {"column": "label", "kind": kind, "split": split}}
+        node = {"files": f"{count}.parquet", "id": "id", "features": {n: n for n in columns}, "labels": labels}
+        settings = {"base": str(tmp_path), "path": str(tmp_path / f"g{count}"), "nodes": {"row": node}}
+        config = GraphConfig.model_validate(settings)
+        build_graph(config)
+        found = [leak for leak in find_leaks(tmp_path / f"g{count}") if leak.rule == "telling_input"]
+        assert len(found) == findings
+        assert all("'copy'" in leak.what for leak in found)

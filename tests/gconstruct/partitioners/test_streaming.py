@@ -20,7 +20,7 @@ from gconstruct.partitioners.streaming import passes, transposed
 from gconstruct.partitioners.streaming.passes import neighbour_counts
 from gconstruct.partitioners.streaming.placing import place
 from gconstruct.partitioners.streaming.stretches import interleaved, stretches
-from graphstorm_like.config.partitioners.fennel import FennelPartitions
+from graphstorm_like.config.partitioners import FennelPartitions
 from graphstorm_like.graph.schema import read_manifest
 
 from ..partitioning import random_graph

@@ -215,8 +215,8 @@ def test_a_reader_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """A format is a name with endings, and a reader; nothing else knows of it."""
     from collections.abc import Iterator
 
+    from graphstorm_like.config import formats as formats_base
     from graphstorm_like.config.formats import Format, add_format
-    from graphstorm_like.config.formats import base as formats_base
 
     monkeypatch.setattr(formats_base, "_formats", dict(formats_base._formats))
     monkeypatch.setattr(readers_base, "_readers", dict(readers_base._readers))

@@ -11,14 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gconstruct.opened import OpenFiles
 from gconstruct.report import degrees, lengths, numbers, rows
 from gconstruct.report.degrees import DegreeCounter
+from gconstruct.report.features import features
 from gconstruct.report.labels import label_profile
 from gconstruct.report.lengths import text_profile
 from gconstruct.report.numbers import Moments, feature_profile, histogram
 from gconstruct.report.rows import Pieces, rows_in, sample_runs
+from gconstruct.report.sparse import sparse_profile
 from graphstorm_like.graph.bfloat16 import to_bits
 from graphstorm_like.graph.schema import NO_CLASSES, FeatureSchema, LabelSchema
+from graphstorm_like.graph.sparse import column_of, of_cells
 
 from ..tables import graph, item, link, write
 from .graphs import config, report_of
@@ -224,3 +228,33 @@ def test_blocks_are_bounded() -> None:
     pieces = list(column.slices([(2, 5), (8, 13)], 2))
     assert [piece.to_pylist() for piece in pieces] == [[2, 3], [4], [8, 9], [10, 11], [12]]
     assert column.take([13, 0, 10]) == [13, 0, 10]
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_wide_feature_is_summarised(sparse: bool, named: bool) -> None:
+    """16,384 numbers a row: 64 of them, of categories the most frequent, and how all are spread."""
+    width, count = 16_384, 40
+    values = np.zeros((count, width), dtype=np.float32)
+    values[:, 9_000] = 1
+    values[: count // 2, 12_345] = 1
+    names = [f"category number {i}" for i in range(width)]
+    fitted = {"encode": "multi_hot", "categories": names} if named else {}
+    schema = FeatureSchema(width=width, dtype="float32", sparse=sparse, fitted=fitted)
+    made: pa.Array = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), width)
+    if sparse:
+        cells = np.flatnonzero(values)
+        made = column_of(of_cells(cells, values.ravel()[cells], values.shape), "float32")
+    column = Pieces([made], OpenFiles())
+    profile = sparse_profile(column, schema, [(0, count)]) if sparse else feature_profile(column, schema, 1.0)
+    assert profile.dimensions is not None
+    dimensions = profile.dimensions
+    assert len(dimensions.mean) == len(dimensions.at or []) == 64
+    assert (dimensions.spread["mean"].max, dimensions.spread["mean"].median) == (1.0, 0.0)
+    if named:
+        assert (profile.categories or [])[:2] == ["category number 9000", "category number 12345"]
+        assert dimensions.mean[:3] == [1.0, 0.5, 0.0]
+    else:
+        assert dimensions.at == list(range(64))
+    assert len(profile.model_dump_json(indent=1)) < 20_000
+    assert "16,376 more columns" in features({"words": profile}) or not named

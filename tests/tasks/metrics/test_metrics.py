@@ -11,8 +11,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from graphstorm_like.config import Pipeline, build_pipeline
-from graphstorm_like.config.metrics import MetricConfig
-from graphstorm_like.config.metrics.base import Measured
+from graphstorm_like.config.metrics import Measured, MetricConfig
 from graphstorm_like.config.tasks.ranking import RANKING_METRICS
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.progress import Reporter

@@ -12,10 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from graphstorm_like.config.lm import LmConfig
-from graphstorm_like.config.tuning import TuneConfig
-from graphstorm_like.config.tuning.full import FullTuning
-from graphstorm_like.config.tuning.lora import LoraTuning
-from graphstorm_like.config.tuning.top import TopTuning
+from graphstorm_like.config.tuning import FullTuning, LoraTuning, TopTuning, TuneConfig
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.testing.text import FAMILIES, tiny_text_model
 from graphstorm_like.text.batching import TextBatch, collate

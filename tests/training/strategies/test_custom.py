@@ -51,7 +51,7 @@ PLUGIN = '''
 
 from typing import Literal
 
-from graphstorm_like.config.phases.lm import LmPhase
+from graphstorm_like.config.phases import LmPhase
 from graphstorm_like.config.strategies import Strategy, add_strategy
 from graphstorm_like.training.phases.base import PHASES
 from graphstorm_like.training.phases.lm import Lm

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from graphstorm_like.config import Pipeline, load_pipeline
-from graphstorm_like.config.phases.joint import JointPhase
+from graphstorm_like.config.phases import JointPhase
 from graphstorm_like.errors import ConfigError
 from graphstorm_like.files import exclusive
 from graphstorm_like.graph.schema import read_manifest
