@@ -32,7 +32,7 @@ GCONSTRUCT_MAY = (
     "graphstorm_like.errors", "graphstorm_like.files", "graphstorm_like.registry", "graphstorm_like.config",
     "graphstorm_like.graph.schema", "graphstorm_like.graph.verify",
     "graphstorm_like.graph.bfloat16", "graphstorm_like.graph.sparse",
-    "graphstorm_like.hashing", "graphstorm_like.mirror",
+    "graphstorm_like.hashing", "graphstorm_like.allocator", "graphstorm_like.mirror",
     "graphstorm_like.graph.dgl.metis",  # arrays in, an array out: METIS knows nothing of graphs as we read them
     "graphstorm_like.graph.dgl.reading", "graphstorm_like.graph.dgl.tensors",  # a foreign folder in, arrays out
 )  # fmt: skip

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable
+
+from graphstorm_like.allocator import peak_rss
 
 _STATM = "/proc/self/statm"
 SAMPLE_SECONDS = 0.05
@@ -23,17 +24,7 @@ def resident_bytes() -> int:
         with open(_STATM, "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
-        return peak_bytes()
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has had so far; 0 where the system does not tell."""
-    try:
-        import resource
-    except ImportError:  # not a POSIX system
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak) if sys.platform == "darwin" else int(peak) * 1024
+        return peak_rss()
 
 
 class Sampler:
