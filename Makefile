@@ -56,7 +56,7 @@ $(VENV)/bin/python:
 # pip is quiet but for errors; the stamp makes a second run skip it.
 $(VENV)/.demo: $(VENV)/bin/python pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (a few minutes the first time)"
-	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[text,minilm]"
+	$(BIN)/pip install --quiet --constraint constraints.txt -e ".[text,minilm,baseline]"
 	@touch $@
 
 # Tests of the Spark engine need Java, which is no Python package.

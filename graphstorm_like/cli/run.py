@@ -135,8 +135,9 @@ def _run(
         report_of_run(Path(local.output), ["gsl", "run", *arguments], partial(typer.echo, err=True))
     if checked.report or checked.baselines:
         publish_loose(checked, partial(typer.echo, err=True))
-    if block := warning_block(suspicions_of_run(local)):
-        typer.secho(block, fg="red" if sys.stderr.isatty() else None, err=True)
     if not quiet:
         for line in summary(local, arguments, shown(checked)):
             typer.echo(line)
+    # The summary has it too: on a terminal it is read once.
+    if (quiet or not sys.stdout.isatty()) and (block := warning_block(suspicions_of_run(local))):
+        typer.secho(block, fg="red" if sys.stderr.isatty() else None, err=True)

@@ -132,8 +132,8 @@ def warning_block(lines: Sequence[str]) -> str:
     if not lines:
         return ""
     rule = "!" * 72
-    told = "\n".join(f"WARNING: {line}" for line in lines)
-    return f"{rule}\nTOO GOOD TO BE TRUE: these scores may say nothing about new data\n{told}\n{rule}"
+    warnings = "\n".join(f"WARNING: {line}" for line in lines)
+    return f"{rule}\nTOO GOOD TO BE TRUE: these scores may say nothing about new data\n{warnings}\n{rule}"
 
 
 def _scores(scores: dict[str, dict[str, float]], simple: Sequence[SimpleModels] = ()) -> Iterator[str]:

@@ -109,13 +109,13 @@ class _GraphWithNew:
         return getattr(self._graph, name)
 
     def ids_of(self, node_type: NodeType, ids: IntArray) -> pa.Array:
-        """See Graph."""
+        """Return the user's ids of nodes by their positions, those of the request after those of the graph."""
         first, of_new = self._new.first(node_type), self._new.names(node_type)
         known = iter(self._graph.ids_of(node_type, ids[ids < first]).to_pylist())
         return pa.array([next(known) if at < first else of_new[at - first] for at in ids.tolist()])
 
     def edges(self, edge_type: EdgeType, edge_ids: IntArray | None = None) -> Ends:
-        """See Graph."""
+        """Return the positions of sources and of targets [n] of edges by their numbers; None: of the graph's own."""
         if edge_ids is None:
             every: Ends = self._graph.edges(edge_type)
             return every
@@ -387,7 +387,7 @@ class Engine:
         return sources
 
     def _needed_columns(self) -> dict[str, list[Need]]:
-        """See `needed_columns`."""
+        """Return the columns that new rows of each table must have, by the model's own configuration."""
         config = self._graph_config(self._packed["nodes"], self._packed["edges"], str(self.model.folder.path), "model")
         return needed_columns(config)
 

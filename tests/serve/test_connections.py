@@ -17,7 +17,7 @@ import pytest
 
 uvicorn = pytest.importorskip("uvicorn")
 
-from graphstorm_like.serve.connections import Deadlines, Guard, GuardedProtocol, connections_of  # noqa: E402
+from graphstorm_like.serve.connections import READ_BYTES, Deadlines, Guard, GuardedProtocol, connections_of  # noqa: E402
 
 HEAD = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n"
 LONG = b"a" * (32 << 20)
@@ -189,6 +189,22 @@ def test_bodies_that_do_not_end_are_bounded_together() -> None:
         server.wait_for_cut("memory")
         assert server.guard.bytes_held <= 1 << 20
         honest(server)
+
+
+def test_a_long_body_takes_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    hold = Guard.hold
+
+    def noting(guard: Guard, connection: GuardedProtocol, count: int) -> None:
+        sizes.append(count)
+        hold(guard, connection, count)
+
+    monkeypatch.setattr(Guard, "hold", noting)
+    with running() as server:
+        head = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 1000000\r\n\r\n"
+        assert server.answer(head + b"a" * 1_000_000).endswith(b"1000000")
+    assert sum(sizes) == len(head) + 1_000_000
+    assert max(sizes) <= READ_BYTES
 
 
 def test_bytes_that_are_no_request() -> None:
