@@ -2,9 +2,10 @@
 
     python benchmarks/fuzz_kills.py --count 20 --seed 0
 
-The shop of the tests is run once in peace. Each kill has an output folder of its own and falls into its own part of
-that time. Compared byte by byte: the graph's Arrow files, the best weights, predictions, embeddings; scores as JSON.
-Reports, costs, logs and times may differ.
+The shop of the tests is run once undisturbed. Each kill has an output folder of its own, and comes shortly after a line
+of the run's own log, so that construction, training and inference all have some, however fast the machine is. Compared
+byte by byte: the graph's Arrow files, the best weights, predictions, embeddings; scores as JSON. Reports, costs, logs
+and times may differ.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ from graphstorm_like.testing.graphs import write_shop_pipeline
 
 COMPARED = ("graph/part-*/**/*.arrow", "train/best/*.safetensors", "infer/predictions/*", "infer/embeddings/*/*")
 SCORES = "evaluate/metrics.json"
+LAST_LINE = "infer: done"
+"""What a run prints when all that is compared has been written"""
+POLL_SECONDS, DELAY_SECONDS = 0.01, 0.3
+"""A kill comes up to so long after a line: at a moment of the work that follows it"""
 
 
 def results(output: Path) -> dict[str, str]:
@@ -53,21 +58,28 @@ def start(yaml: Path, output: Path) -> subprocess.Popen[str]:
         )
 
 
-def kill_once(yaml: Path, output: Path, after: float) -> str | None:
-    """Kill a run after some seconds and run it to its end. Returns the last line before the kill; None when the run
-    ended first, so that nothing was killed."""
-    job = start(yaml, output)
+def kill_once(yaml: Path, output: Path, lines: int, delay: float) -> str | None:
+    """Kill a run `delay` seconds after it has printed so many lines, and run it to its end. Returns the last line
+    before the kill; None when the run ended first, so that nothing was killed."""
+    job, log = start(yaml, output), Path(f"{output}.log")
+    while job.poll() is None and len(printed(log)) < lines:
+        time.sleep(POLL_SECONDS)
     try:
-        job.wait(after)
+        job.wait(delay)
         return None
     except subprocess.TimeoutExpired:
         os.killpg(job.pid, signal.SIGKILL)
         job.wait()
-    said = Path(f"{output}.log").read_text(encoding="utf-8").splitlines()
+    said = printed(log)
     code = start(yaml, output).wait(600)
     if code != 0:
-        raise SystemExit(f"after a kill at {after:.2f} s the run must succeed (got exit code {code}): see {output}.log")
+        raise SystemExit(f"after a kill at line {lines} the run must succeed (got exit code {code}): see {log}")
     return said[-1] if said else "(nothing was printed yet)"
+
+
+def printed(log: Path) -> list[str]:
+    """Return the lines of a log."""
+    return log.read_text(encoding="utf-8").splitlines()
 
 
 def differences(expected: dict[str, str], got: dict[str, str]) -> Iterator[str]:
@@ -87,22 +99,22 @@ def main(arguments: Sequence[str]) -> None:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="fuzz-kills-"))
     folder.mkdir(parents=True, exist_ok=True)
     yaml, rng, wrong, kills = write_shop_pipeline(folder), random.Random(options.seed), 0, 0
-    started = time.monotonic()
-    if start(yaml, folder / "peace").wait(600) != 0:
-        raise SystemExit(f"the undisturbed run must succeed: see {folder / 'peace.log'}")
-    seconds, expected = time.monotonic() - started, results(folder / "peace")
-    print(f"undisturbed: {seconds:.1f} s, {len(expected)} files are compared", flush=True)
+    if start(yaml, folder / "undisturbed").wait(600) != 0:
+        raise SystemExit(f"the undisturbed run must succeed: see {folder / 'undisturbed.log'}")
+    expected = results(folder / "undisturbed")
+    lines = next(n for n, line in enumerate(printed(folder / "undisturbed.log")) if line.startswith(LAST_LINE))
+    print(f"undisturbed: {lines} lines until all is written, {len(expected)} files are compared", flush=True)
     for number in range(options.count):
-        after = seconds * (number + rng.random()) / options.count
+        after, delay = int(lines * (number + rng.random()) / options.count), DELAY_SECONDS * rng.random()
         output = folder / f"kill-{number}"
-        last = kill_once(yaml, output, after)
+        last = kill_once(yaml, output, after, delay)
         if last is None:
-            print(f"{after:5.2f} s: no kill, for the run had ended", flush=True)
+            print(f"line {after:2}: no kill, for the run had ended", flush=True)
             continue
         kills += 1
         differing = list(differences(expected, results(output)))
         wrong += bool(differing)
-        print(f"{after:5.2f} s: {f'DIFFERENT: {differing}' if differing else 'equal'} after: {last[:90]}", flush=True)
+        print(f"line {after:2}: {f'DIFFERENT: {differing}' if differing else 'equal'} after: {last[:90]}", flush=True)
         if not differing:
             shutil.rmtree(output)
     print(f"{kills} kills of {options.count}, seed {options.seed}: {kills - wrong} byte-equal, {wrong} different")
